@@ -1,0 +1,1 @@
+"""QEMU's side of the conversation, for each QEMU version: generators that yield questions and decisions. No I/O."""

@@ -1,0 +1,273 @@
+"""KVM's CPUID table as QEMU fetches it, and QEMU's fix-ups of single registers, each a named rule.
+
+Source: target/i386/kvm/kvm.c get_supported_cpuid, try_get_cpuid, kvm_arch_get_supported_cpuid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from msrtui.kvm import abi
+from msrtui.kvm.abi import Cap
+from msrtui.kvm.requests import CheckExtension, CpuidEntry, GetDeviceAttr, GetSupportedCpuid, HostCpuid
+from msrtui.qemu import rules
+from msrtui.qemu.negotiation import Decision, Lineage, Negotiation, QemuExit, ask
+from msrtui.qemu.state import KvmState
+
+CPUID_FULL = rules.register("cpuid-buffer-full", rules.KVM_C, "try_get_cpuid")
+CPUID_KEPT = rules.register("cpuid-kept", rules.KVM_C, "get_supported_cpuid")
+CPUID_FOUND = rules.register("cpuid-found", rules.KVM_C, "kvm_arch_get_supported_cpuid")
+CPUID_ABSENT = rules.register("cpuid-absent", rules.KVM_C, "kvm_arch_get_supported_cpuid")
+CPUID_NOT_KNOWN = rules.register("cpuid-not-known", rules.KVM_C, "kvm_arch_get_supported_cpuid")
+
+CPUID_ROOM_LIMIT = 1 << 20
+"""No kernel gives more than 256 entries; a source that never says enough must not be asked for ever."""
+
+
+def get_supported_cpuid() -> Negotiation[dict[tuple[int, int], CpuidEntry] | None]:
+    """KVM_GET_SUPPORTED_CPUID with room for 1, 2, 4 … until it fits with one to spare.
+
+    Returns the first entry of each (function, index), as QEMU's search finds it; None where the source does
+    not say. Raises QemuExit (status 1) for any error but E2BIG.
+    """
+    room = 1
+    while room <= CPUID_ROOM_LIMIT:
+        reply = yield from ask(GetSupportedCpuid(room))
+        if reply.result is None:
+            return None
+        if reply.errno is None and (reply.nent or 0) < room:
+            yield Decision(CPUID_KEPT, {"nent": reply.nent}, sets={"cpuid_cache": reply.entries})
+            table: dict[tuple[int, int], CpuidEntry] = {}
+            for entry in reply.entries:
+                table.setdefault((entry.function, entry.index), entry)
+            return table
+        if reply.errno is None:
+            yield Decision(CPUID_FULL, {"nent": reply.nent})
+        elif reply.errno != abi.E2BIG:
+            reason = abi.errno_text(reply.errno)
+            raise QemuExit(f"KVM_GET_SUPPORTED_CPUID failed: {reason}", 1)
+        room *= 2
+    return None
+
+
+@dataclass(frozen=True)
+class CpuidFeature:
+    """What kvm_arch_get_supported_cpuid gave for one register.
+
+    ``kvm`` is the register in KVM's table, None where the leaf is not in it; ``value`` what QEMU makes of it,
+    None where the source does not hold the table. ``lineage`` is every rule that touched it.
+    """
+
+    kvm: int | None
+    value: int | None
+    lineage: Lineage
+
+
+_Outcome: TypeAlias = "int | Generator[Any, Any, int]"
+_Body: TypeAlias = Callable[[KvmState, int], _Outcome]
+
+
+@dataclass(frozen=True)
+class FixUp:
+    """One rule: for which register, in which versions ((major, minor), inclusive), and what it does."""
+
+    id: str
+    leaf: int
+    subleaf: int
+    register: str
+    since: tuple[int, int]
+    until: tuple[int, int] | None
+    apply: _Body
+
+    def applies(self, version: tuple[int, int]) -> bool:
+        """Whether this version of QEMU has the rule."""
+        return self.since <= version and (self.until is None or version <= self.until)
+
+
+FIX_UPS: list[FixUp] = []
+"""In QEMU's order: the rules of one register run from top to bottom."""
+
+
+def fix_up(
+    rule_id: str,
+    leaf: int,
+    register: str,
+    *,
+    subleaf: int = 0,
+    since: tuple[int, int] = (0, 0),
+    until: tuple[int, int] | None = None,
+) -> Callable[[_Body], _Body]:
+    """Register a rule of kvm_arch_get_supported_cpuid for one register."""
+
+    def enter(body: _Body) -> _Body:
+        rules.register(rule_id, rules.KVM_C, "kvm_arch_get_supported_cpuid")
+        FIX_UPS.append(FixUp(rule_id, leaf, subleaf, register, since, until, body))
+        return body
+
+    return enter
+
+
+def kvm_arch_get_supported_cpuid(state: KvmState, leaf: int, subleaf: int, register: str) -> Negotiation[CpuidFeature]:
+    """One register as QEMU considers it supported: KVM's own, then the fix-ups of this version in order."""
+    kvm = state.register(leaf, subleaf, register)
+    where = {"leaf": leaf, "subleaf": subleaf, "register": register}
+    if state.cpuid is None:
+        step = Decision(CPUID_NOT_KNOWN, where)
+        yield step
+        return CpuidFeature(None, None, (step,))
+    lineage = [Decision(CPUID_ABSENT if kvm is None else CPUID_FOUND, where, after=kvm or 0)]
+    yield lineage[0]
+    value = kvm or 0
+    for rule in FIX_UPS:
+        if (rule.leaf, rule.subleaf, rule.register) != (leaf, subleaf, register):
+            continue
+        if not rule.applies(state.profile.version):
+            continue
+        outcome = rule.apply(state, value)
+        after = outcome if isinstance(outcome, int) else (yield from outcome)
+        if after != value:
+            lineage.append(Decision(rule.id, where, before=value, after=after))
+            yield lineage[-1]
+        value = after
+    return CpuidFeature(kvm, value, tuple(lineage))
+
+
+def _there(cap: Cap) -> Negotiation[int]:
+    reply = yield from ask(CheckExtension(int(cap)))
+    return max(reply.result or 0, 0)
+
+
+def _bits(*numbers: int) -> int:
+    return sum(1 << number for number in numbers)
+
+
+@fix_up("always-emulated", 0x1, "EDX")
+def _always_emulated(_: KvmState, value: int) -> int:
+    """mce (7), mtrr (12), mca (14), pat (16): QEMU and KVM emulate them whatever the table says."""
+    return value | _bits(7, 12, 14, 16)
+
+
+@fix_up("hypervisor-bit", 0x1, "ECX")
+def _hypervisor_bit(_: KvmState, value: int) -> int:
+    """Bit 31: the guest runs under a hypervisor."""
+    return value | _bits(31)
+
+
+@fix_up("tsc-deadline-needs-lapic", 0x1, "ECX")
+def _tsc_deadline(state: KvmState, value: int) -> Negotiation[int]:
+    """tsc-deadline (24) is set where the local APIC is in the kernel and KVM has KVM_CAP_TSC_DEADLINE_TIMER."""
+    if state.profile.kernel_irqchip and (yield from _there(Cap.TSC_DEADLINE_TIMER)):
+        return value | _bits(24)
+    return value
+
+
+@fix_up("x2apic-needs-lapic", 0x1, "ECX")
+def _x2apic(state: KvmState, value: int) -> int:
+    """x2apic (21) is cleared where the local APIC is not in the kernel."""
+    return value if state.profile.kernel_irqchip else value & ~_bits(21)
+
+
+@fix_up("monitor-by-cpu-pm", 0x1, "ECX")
+def _monitor(state: KvmState, value: int) -> Negotiation[int]:
+    """monitor (3) is set with cpu-pm=on where KVM can let MWAIT through (KVM_CAP_X86_DISABLE_EXITS bit 0)."""
+    if state.profile.cpu_pm and (yield from _there(Cap.X86_DISABLE_EXITS)) & 1:
+        return value | _bits(3)
+    return value
+
+
+@fix_up("arat-always", 0x6, "EAX")
+def _arat(_: KvmState, value: int) -> int:
+    """arat (2): the emulated APIC timer always runs."""
+    return value | _bits(2)
+
+
+_HLE_RTM = _bits(4, 11)
+
+
+@fix_up("broken-tsx", 0x7, "EBX")
+def _broken_tsx(state: KvmState, value: int) -> Negotiation[int]:
+    """hle (4) and rtm (11) are cleared on a host CPU whose TSX is broken: Intel family 6, Haswell models.
+
+    QEMU asks the CPUID instruction of the CPU that it runs on. Asked only where one of the two bits is set;
+    where the instruction cannot be had, KVM's own leaves 0 and 1 say the same of the host.
+    """
+    if not value & _HLE_RTM:
+        return value
+    vendor = yield from _host_leaf(state, 0x0)
+    signature = yield from _host_leaf(state, 0x1)
+    eax = signature[0]
+    family = (eax >> 8 & 0xF) + (eax >> 20 & 0xFF)
+    model = (eax >> 4 & 0xF) | (eax >> 12 & 0xF0)
+    stepping = eax & 0xF
+    intel = vendor[1:] == (0x756E6547, 0x6C65746E, 0x49656E69)
+    broken = model in (60, 69, 70) or (model == 63 and stepping < 4)
+    return value & ~_HLE_RTM if intel and family == 6 and broken else value
+
+
+def _host_leaf(state: KvmState, leaf: int) -> Negotiation[tuple[int, int, int, int]]:
+    reply = yield from ask(HostCpuid(leaf, 0))
+    if reply.registers is not None:
+        return reply.registers
+    entry = (state.cpuid or {}).get((leaf, 0))
+    return (0, 0, 0, 0) if entry is None else (entry.eax, entry.ebx, entry.ecx, entry.edx)
+
+
+@fix_up("arch-capabilities-needs-msr", 0x7, "EDX", since=(4, 0))
+def _arch_capabilities(state: KvmState, value: int) -> int:
+    """arch-capabilities (29) is cleared where 0x10a was not in the index list (has_msr_arch_capabs is false)."""
+    return value if "has_msr_arch_capabs" in state.flags else value & ~_bits(29)
+
+
+def _xcomp(half: int) -> _Body:
+    def xcomp_guest_supp(_: KvmState, value: int) -> Negotiation[int]:
+        """XCR0 is replaced by what KVM can give a guest, where KVM has the attribute (Linux 5.17).
+
+        KVM's table depends on whether this process has the AMX permission; the attribute does not.
+        """
+        if not (yield from _there(Cap.SYS_ATTRIBUTES)):
+            return value
+        reply = yield from ask(GetDeviceAttr(abi.KVM_X86_GRP_SYSTEM, abi.KVM_X86_XCOMP_GUEST_SUPP))
+        return value if reply.value is None else reply.value >> 32 * half & 0xFFFFFFFF
+
+    return xcomp_guest_supp
+
+
+fix_up("xcomp-guest-supp-low", 0xD, "EAX", since=(7, 0))(_xcomp(0))
+fix_up("xcomp-guest-supp-high", 0xD, "EDX", since=(7, 0))(_xcomp(1))
+
+
+@fix_up("topoext-always", 0x80000001, "ECX")
+def _topoext(_: KvmState, value: int) -> int:
+    """topoext (22): QEMU makes the topology leaves itself; models still have to ask for it."""
+    return value | _bits(22)
+
+
+AMD_COPIES = 0x0183F3FF
+"""The bits of 1.EDX that AMD's 8000_0001.EDX repeats (CPUID_EXT2_AMD_ALIASES)."""
+
+
+@fix_up("amd-copies-of-1-edx", 0x80000001, "EDX")
+def _amd_copies(state: KvmState, value: int) -> Negotiation[int]:
+    """The bits that AMD repeats from 1.EDX are supported where 1.EDX has them, its own fix-ups included."""
+    low = yield from kvm_arch_get_supported_cpuid(state, 0x1, 0, "EDX")
+    return value | ((low.value or 0) & AMD_COPIES)
+
+
+@fix_up("pv-unhalt-needs-lapic", 0x40000001, "EAX")
+def _pv_unhalt(state: KvmState, value: int) -> int:
+    """kvm-pv-unhalt (7) is cleared where the local APIC is not in the kernel."""
+    return value if state.profile.kernel_irqchip else value & ~_bits(7)
+
+
+@fix_up("msi-ext-dest-id-needs-split", 0x40000001, "EAX", since=(6, 0))
+def _msi_ext_dest_id(state: KvmState, value: int) -> int:
+    """kvm-msi-ext-dest-id (15) is set with a split irqchip: QEMU's IOAPIC provides it."""
+    return value | _bits(15) if state.profile.irqchip == "split" else value
+
+
+@fix_up("realtime-hint", 0x40000001, "EDX")
+def _realtime_hint(_: KvmState, value: int) -> int:
+    """kvm-hint-dedicated (0) may be promised by who starts QEMU; KVM itself never says it."""
+    return value | _bits(0)

@@ -1,0 +1,61 @@
+"""Which QEMU is meant: its version, and what its command line says that the negotiation depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from msrtui.errors import BadRequest
+from msrtui.qemu import tables
+
+DEFAULT_VERSION = "7.2"
+
+Irqchip = Literal["on", "split", "off"]
+
+
+@dataclass(frozen=True)
+class QemuProfile:
+    """One QEMU as it would be started.
+
+    ``irqchip`` is ``-machine kernel-irqchip``; ``cpu_pm`` is ``-overcommit cpu-pm``; ``migratable`` and ``pmu``
+    are properties of the CPU (``pmu`` None: as that QEMU sets it for that CPU). ``machine`` matters from 10.0 on.
+    """
+
+    label: str = DEFAULT_VERSION
+    machine: str = "none"
+    irqchip: Irqchip = "on"
+    cpu_pm: bool = False
+    pmu: bool | None = None
+    migratable: bool = True
+
+    @cached_property
+    def tables(self) -> tables.Tables:
+        """The tables of this version."""
+        return tables.load(self.label)
+
+    @cached_property
+    def version(self) -> tuple[int, int]:
+        """(major, minor), for the rules to compare with."""
+        major, minor = self.label.split(".")
+        return int(major), int(minor)
+
+    @property
+    def kernel_irqchip(self) -> bool:
+        """kvm_irqchip_in_kernel(): KVM emulates the local APIC, with the whole chip or with a split one."""
+        return self.irqchip != "off"
+
+
+def version_label(text: str) -> str:
+    """The profile's label for a version as people write it: ``7.2``, ``7.2.22``, ``v7.2.0``.
+
+    Raises BadRequest where there is no such profile.
+    """
+    parts = text.strip().removeprefix("v").split(".")
+    known = tables.labels()
+    if len(parts) >= 2 and all(part.isascii() and part.isdigit() for part in parts):
+        label = f"{int(parts[0])}.{int(parts[1])}"
+        if label in known:
+            return label
+    shown = "".join(character if character.isprintable() else "?" for character in text)[:40]
+    raise BadRequest(f"There is no profile for QEMU {shown}; there are: {', '.join(known)}.")

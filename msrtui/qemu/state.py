@@ -1,0 +1,29 @@
+"""What QEMU's own variables hold after kvm_init: all that the later questions depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from msrtui.kvm.requests import CpuidEntry
+from msrtui.qemu.profile import QemuProfile
+
+
+@dataclass(frozen=True)
+class KvmState:
+    """QEMU's memory of the conversation.
+
+    ``flags`` are the has_msr_* variables that are true. ``feature_msrs`` is the cached index list
+    kvm_feature_msrs, None where it is a null pointer. ``cpuid`` is KVM's table by (function, index), the
+    first entry of each, None where the source does not hold it.
+    """
+
+    profile: QemuProfile
+    flags: frozenset[str] = frozenset()
+    feature_msrs: tuple[int, ...] | None = None
+    cpuid: Mapping[tuple[int, int], CpuidEntry] | None = field(default=None)
+
+    def register(self, leaf: int, subleaf: int, register: str) -> int | None:
+        """One register of KVM's table, None where the leaf is not in it (or there is no table)."""
+        entry = self.cpuid.get((leaf, subleaf)) if self.cpuid is not None else None
+        return None if entry is None else entry.register(register)
