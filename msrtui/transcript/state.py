@@ -1,0 +1,137 @@
+"""The state of QEMU's variables at the cursor: a fold over the events before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from msrtui.kvm.requests import (
+    CheckExtension,
+    CpuidEntry,
+    CpuidReply,
+    GetMsrFeatureIndexList,
+    GetMsrIndexList,
+    IndexListReply,
+    MsrsReply,
+)
+from msrtui.qemu.models import GuestWord
+from msrtui.qemu.negotiation import QemuExit
+from msrtui.qemu.words import SupportedWord
+from msrtui.transcript.events import Event
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known behind ``count`` events.
+
+    ``index_list`` is the list as KVM gave it (QEMU frees its copy: ``index_freed``); ``flags`` are the
+    has_msr_* flags by the index that set them. ``feature_null``: kvm_feature_msrs is known to be a null
+    pointer. ``msrs`` are the replies to QEMU's own KVM_GET_MSRS. None everywhere means: not yet.
+    """
+
+    count: int = 0
+    event: Event | None = None
+    opened: bool = False
+    capabilities: Mapping[int, int | None] = field(default_factory=dict)
+    index_wanted: int | None = None
+    index_list: tuple[int, ...] | None = None
+    index_freed: bool = False
+    flags: Mapping[int, str] = field(default_factory=dict)
+    feature_wanted: int | None = None
+    feature_list: tuple[int, ...] | None = None
+    feature_null: bool = False
+    cpuid: tuple[CpuidEntry, ...] | None = None
+    msrs: Mapping[int, MsrsReply] = field(default_factory=dict)
+    words: Mapping[str, SupportedWord] = field(default_factory=dict)
+    guest: Mapping[str, GuestWord] = field(default_factory=dict)
+    end: QemuExit | None = None
+
+
+def state_at(events: Sequence[Event], count: int) -> State:
+    """The state behind the first ``count`` events."""
+    opened = index_freed = feature_null = False
+    capabilities: dict[int, int | None] = {}
+    index_wanted: int | None = None
+    feature_wanted: int | None = None
+    index_list: tuple[int, ...] | None = None
+    feature_list: tuple[int, ...] | None = None
+    cpuid: tuple[CpuidEntry, ...] | None = None
+    flags: dict[int, str] = {}
+    msrs: dict[int, MsrsReply] = {}
+    words: dict[str, SupportedWord] = {}
+    guest: dict[str, GuestWord] = {}
+    end: QemuExit | None = None
+    for event in events[:count]:
+        reply = event.reply
+        if event.kind == "open":
+            opened = reply is not None and reply.errno is None
+        elif isinstance(event.request, CheckExtension):
+            capabilities[event.request.capability] = reply.result if reply else None
+        elif isinstance(reply, IndexListReply):
+            if isinstance(event.request, GetMsrIndexList):
+                index_wanted = reply.nmsrs if index_wanted is None else index_wanted
+                index_list = reply.indices if event.request.nmsrs or reply.errno is None else index_list
+            elif isinstance(event.request, GetMsrFeatureIndexList):
+                feature_wanted = reply.nmsrs if feature_wanted is None else feature_wanted
+        elif isinstance(reply, CpuidReply) and reply.errno is None:
+            cpuid = reply.entries
+        elif isinstance(reply, MsrsReply) and event.request is not None:
+            for index in getattr(event.request, "indices", ()):
+                msrs[index] = reply
+        elif event.end is not None:
+            end = event.end
+        if event.decision is not None:
+            for variable, value in event.decision.sets.items():
+                if variable == "kvm_msr_list":
+                    index_freed = True
+                elif variable == "kvm_feature_msrs":
+                    feature_list, feature_null = value, value is None
+                elif isinstance(value, SupportedWord):
+                    words[variable] = value
+                elif isinstance(value, GuestWord):
+                    guest[variable.removeprefix("guest:")] = value
+                elif "index" in event.decision.params:
+                    flags[event.decision.params["index"]] = variable
+    return State(
+        count,
+        events[count - 1] if count else None,
+        opened,
+        capabilities,
+        index_wanted,
+        index_list,
+        index_freed,
+        flags,
+        feature_wanted,
+        feature_list,
+        feature_null,
+        cpuid,
+        msrs,
+        words,
+        guest,
+        end,
+    )
+
+
+def last_exchange(events: Sequence[Event], upto: int) -> tuple[Event, ...]:
+    """The question, and what QEMU made of the answer, that end at event ``upto`` (an index into ``events``).
+
+    A decision is led by the ioctl before it in the same function, if there is one; and an ioctl stands alone.
+    """
+    event = events[upto]
+    if event.decision is None:
+        return (event,)
+    for before in range(upto - 1, -1, -1):
+        earlier = events[before]
+        if (earlier.word, earlier.phase) != (event.word, event.phase):
+            break
+        if earlier.kind == "ioctl":
+            return (earlier, event)
+    return (event,)
+
+
+def event_of_word(events: Sequence[Event], word: str, phase: str = "words") -> int | None:
+    """The index of the last event about a word in a phase."""
+    for place in range(len(events) - 1, -1, -1):
+        if events[place].word == word and events[place].phase == phase:
+            return place
+    return None
