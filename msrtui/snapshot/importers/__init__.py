@@ -1,0 +1,1 @@
+"""Readers of what other programs saved of a host."""

@@ -1,0 +1,32 @@
+"""A host as it was saved: what its KVM said, and the facts about it that explain differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from msrtui.kvm.recorded import Recording
+
+
+@dataclass(frozen=True)
+class About:
+    """Facts of a host, each None or empty where the source does not say. All text is free of control characters.
+
+    ``vendor_module`` is the kvm_* module at work (kvm_intel, kvm_amd, kvm_pvm …); ``parameters`` are the
+    module parameters by module. ``carried_by`` names what emulated the CPU ("Bochs", "QEMU TCG"), None for a
+    real one or where it is not known.
+    """
+
+    cpu: str | None = None
+    kernel: str | None = None
+    vendor_module: str | None = None
+    parameters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    carried_by: str | None = None
+
+
+@dataclass(frozen=True)
+class SavedHost:
+    """One saved host."""
+
+    recording: Recording
+    about: About
