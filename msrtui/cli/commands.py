@@ -1,0 +1,12 @@
+"""The command words, each with what it gives."""
+
+from __future__ import annotations
+
+COMMANDS = {
+    "lists": "KVM's two MSR lists, and what QEMU does with each entry",
+    "trace": "the conversation, event by event",
+    "get": "one MSR: lists, values, lineage, fields",
+    "words": "QEMU's feature words with every layer",
+    "doctor": "can KVM be used here, by you; if not, what to do",
+}
+"""Each is a module of this package, imported when it runs; any other first word is a source for the app."""

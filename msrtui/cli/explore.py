@@ -1,0 +1,48 @@
+"""``msrtui [SOURCE…]``: the app. Everything that it needs is imported here, when it is opened."""
+
+from __future__ import annotations
+
+import gc
+
+from msrtui.cli.commands import COMMANDS
+from msrtui.cli.options import SOURCE_HELP, Help, Parser, add_profile, profile_from
+from msrtui.errors import BadRequest
+from msrtui.snapshot.sources import Source, open_source
+
+
+def parser() -> Parser:
+    """The options of ``msrtui`` without a command word."""
+    from msrtui import __version__
+
+    commands = "\n".join(f"  {name:8}{summary}" for name, summary in COMMANDS.items())
+    made = Parser(
+        prog="msrtui",
+        description="See how QEMU negotiates MSRs and CPU features with KVM. Without a command the app opens.",
+        epilog=f"commands (msrtui COMMAND --help says more; ./NAME opens a file that is called like one):\n{commands}",
+        formatter_class=Help,
+        allow_abbrev=False,
+    )
+    made.add_argument("--version", action="version", version=f"msrtui {__version__}")
+    made.add_argument("sources", metavar="SOURCE", nargs="*", help=SOURCE_HELP)
+    made.add_argument("--step", action="store_true", help="begin at the first question instead of at the end")
+    made.add_argument(
+        "--glyphs", choices=("full", "narrow", "ascii"), help="characters to draw with (default: by locale)"
+    )
+    add_profile(made)
+    return made
+
+
+def run(arguments: list[str]) -> int:
+    """Open the app. Raises MsrtuiError where a source cannot be read or there is no terminal to draw on."""
+    gc.enable()
+    options = parser().parse_args(arguments)
+    profile = profile_from(options)
+    for text in options.sources:
+        if text in COMMANDS:
+            raise BadRequest(f"A command comes first, its options after it: msrtui {text} …")
+    sources: list[Source] = [open_source(text) for text in options.sources] or [open_source(None)]
+    try:
+        from msrtui.tui import app
+    except ModuleNotFoundError as missing:
+        raise BadRequest(f"The app needs the Python package {missing.name}; msrtui trace works without.") from None
+    return app.run(sources, profile, step=options.step, tier=options.glyphs)

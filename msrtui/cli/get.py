@@ -1,0 +1,64 @@
+"""``msrtui get``: one MSR, its lists, values, lineage and fields."""
+
+from __future__ import annotations
+
+from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profile_from, source_from
+from msrtui.cli.output import note, say, say_json
+from msrtui.errors import BadRequest
+from msrtui.snapshot.sources import Source
+
+_EPILOG = """--ask puts KVM_GET_MSRS also for an MSR that is not in KVM's feature list. What comes back is no more than
+that: kernels from 6.12 answer 0 for many an MSR of the index list, and with ignore_msrs=1 any MSR reads as 0
+and the kernel may log a line. Without --ask nothing is asked that QEMU would not ask. With --json the answer
+stands under "asked": {"status", "errno", "value", "worth"}."""
+
+
+def parser() -> Parser:
+    """The command's options."""
+    made = command_parser("get", "One MSR: which lists hold it, what KVM answers, what QEMU makes of it.", _EPILOG)
+    made.add_argument("msr", metavar="MSR", help="a number (0x10a, 266) or a name (ARCH_CAPABILITIES)")
+    add_source(made)
+    add_json(made)
+    made.add_argument("--ask", action="store_true", help="ask KVM even where it does not list the MSR")
+    add_profile(made)
+    return made
+
+
+def run(arguments: list[str]) -> int:
+    """Print one MSR. Raises MsrtuiError where there is no such MSR or no KVM to ask."""
+    options = parser().parse_args(arguments)
+    profile = profile_from(options)
+    index = _index(options.msr)
+    source = source_from(options)
+
+    from msrtui.report import get
+    from msrtui.report.views import view_host
+    from msrtui.snapshot.sources import require_kvm
+
+    with source.answerer.held():
+        require_kvm(source)
+        host = view_host(source.name, profile, source.answerer)
+        if options.ask and host.lists.in_feature_list(index) is not True:
+            _warn_of_the_log(source)
+        view = get.view_msr(index, profile, host, ask=options.ask)
+    if options.json:
+        say_json(get.get_document(source.name, profile, view))
+    else:
+        say(get.get_text(source.name, source.about, profile, view))
+    return 0
+
+
+def _index(text: str) -> int:
+    from msrtui.catalog import UnknownMsr, find_msr
+
+    try:
+        return find_msr(text)
+    except UnknownMsr as unknown:
+        sentence = str(unknown)
+        raise BadRequest(f"{sentence[:1].upper()}{sentence[1:]}.") from None
+
+
+def _warn_of_the_log(source: Source) -> None:
+    ignores = source.about.parameters.get("kvm", {}).get("ignore_msrs")
+    if source.live and ignores in ("Y", "1"):
+        note("kvm.ignore_msrs is on here: KVM answers 0 for any MSR, and may write a line to the kernel log.")

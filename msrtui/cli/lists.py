@@ -1,0 +1,39 @@
+"""``msrtui lists``: KVM's index list with what QEMU does with each entry, and kvm_feature_msrs."""
+
+from __future__ import annotations
+
+from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profile_from, source_from
+from msrtui.cli.output import say, say_json
+
+
+def parser() -> Parser:
+    """The command's options."""
+    made = command_parser("lists", "The two MSR lists of a KVM, and what QEMU does with each entry.")
+    add_source(made)
+    add_json(made)
+    add_profile(made)
+    return made
+
+
+def run(arguments: list[str]) -> int:
+    """Print both lists. Raises MsrtuiError where they cannot be had."""
+    options = parser().parse_args(arguments)
+    profile = profile_from(options)
+    source = source_from(options)
+
+    from msrtui.report import lists
+    from msrtui.report.views import view_host
+    from msrtui.snapshot.sources import require_kvm
+
+    with source.answerer.held():
+        require_kvm(source)
+        view = view_host(source.name, profile, source.answerer)
+        if options.json:
+            answer = lists.lists_document(source.name, profile, view)
+        else:
+            text = lists.lists_text(source.name, source.about, profile, view)
+    if options.json:
+        say_json(answer)
+    else:
+        say(text)
+    return 0

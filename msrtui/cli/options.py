@@ -1,0 +1,105 @@
+"""What commands have in common: how usage errors are said, the options that make a profile, the source."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import NoReturn
+
+from msrtui.cli.output import note, say
+from msrtui.errors import BadRequest
+from msrtui.qemu.profile import DEFAULT_VERSION, QemuProfile, version_label
+from msrtui.snapshot.sources import Source, open_source
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one sentence, raised as BadRequest."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises BadRequest instead of printing the usage and leaving."""
+        raise BadRequest(f"{message[:1].upper()}{message[1:]}; {self.prog} --help says what there is.")
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        """Help and version, as everything that is printed: argparse's own way says nothing of a full disk."""
+        if message:
+            say(message)
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal, up to 100 columns; asked here because argparse's own way is dear to import."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = os.get_terminal_size(1).columns
+        except (OSError, ValueError):
+            columns = 80
+        super().__init__(prog, width=max(40, min(columns, 100)) - 2)
+
+
+EXITS = "exit status: 0 done, 1 no or not possible, 2 could not be done (one sentence on stderr), 130 on Ctrl+C"
+
+
+def command_parser(name: str, summary: str, epilog: str = "") -> Parser:
+    """The parser of the command ``name``."""
+    return Parser(
+        prog=f"msrtui {name}",
+        description=summary,
+        epilog=f"{epilog}\n\n{EXITS}" if epilog else EXITS,
+        formatter_class=Help,
+        allow_abbrev=False,
+    )
+
+
+SOURCE_HELP = "live, a capture's path, the name of a bundled host, or - (default: live, else a bundled host)"
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """The optional SOURCE."""
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help=SOURCE_HELP)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """``--json``."""
+    parser.add_argument("--json", action="store_true", help="for programs: JSON, stable, complete")
+
+
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """The options that say which QEMU is meant."""
+    group = parser.add_argument_group("which QEMU")
+    group.add_argument(
+        "--qemu", metavar="VERSION", default=DEFAULT_VERSION, help=f"its version (default {DEFAULT_VERSION})"
+    )
+    group.add_argument("--machine", metavar="TYPE", default="none", help="none, pc, q35, pc-q35-7.2 … (default none)")
+    group.add_argument("--irqchip", choices=("on", "split", "off"), default="on", help="kernel-irqchip (default on)")
+    group.add_argument("--cpu-pm", action="store_true", help="as with -overcommit cpu-pm=on")
+    group.add_argument("--pmu", choices=("on", "off"), help="the CPU's pmu (default: as that QEMU sets it)")
+    group.add_argument("--no-migratable", action="store_true", help="as with -cpu host,migratable=off")
+
+
+def profile_from(options: argparse.Namespace) -> QemuProfile:
+    """The profile that the options describe. Raises BadRequest where there is none."""
+    if options.qemu == "auto":
+        raise BadRequest(f"--qemu auto is not in this version of msrtui; name the version, such as {DEFAULT_VERSION}.")
+    if not _is_machine(options.machine):
+        raise BadRequest("--machine takes none, pc, q35, microvm, isapc or a versioned type such as pc-q35-7.2.")
+    return QemuProfile(
+        label=version_label(options.qemu),
+        machine=options.machine,
+        irqchip=options.irqchip,
+        cpu_pm=options.cpu_pm,
+        pmu=None if options.pmu is None else options.pmu == "on",
+        migratable=not options.no_migratable,
+    )
+
+
+def _is_machine(text: str) -> bool:
+    versioned = text.startswith("pc-") and text.replace("-", "").replace(".", "").isalnum() and text.isascii()
+    return versioned or text in ("none", "pc", "q35", "microvm", "isapc")
+
+
+def source_from(options: argparse.Namespace) -> Source:
+    """The source, and on standard error why it is another than was to be expected. Raises BadSource."""
+    source = open_source(options.source)
+    if source.notice is not None:
+        note(source.notice)
+    return source

@@ -1,0 +1,316 @@
+"""Sentences: what a question, an answer and a decision mean, in words. The only place where they are made.
+
+A decision carries a rule's id and its parameters; here they become a sentence, through gettext, so that
+another language needs no change in the layers below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from msrtui.catalog import bit_name, short_name
+from msrtui.kvm import abi
+from msrtui.kvm.requests import (
+    AnyRequest,
+    CheckExtension,
+    CpuidReply,
+    GetApiVersion,
+    GetDeviceAttr,
+    GetEmulatedCpuid,
+    GetMsrFeatureIndexList,
+    GetMsrIndexList,
+    GetMsrs,
+    GetSupportedCpuid,
+    IndexListReply,
+    MsrsReply,
+    OpenDevice,
+    Reply,
+    ValueReply,
+)
+from msrtui.qemu import cpuid, models, msrs, words
+from msrtui.qemu.negotiation import Decision, NotDone
+from msrtui.qemu.profile import QemuProfile
+from msrtui.qemu.tables import FeatureWord
+from msrtui.transcript.events import Event
+
+
+def _(text: str) -> str:
+    """Marks a sentence for translation; the catalogues of other languages hook in here."""
+    return text
+
+
+# --- bits and numbers in prose ---------------------------------------------------------------------------------
+def bits_of(mask: int) -> list[int]:
+    """The numbers of the bits that are set, ascending."""
+    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
+
+
+def bit_label(word: FeatureWord, bit: int) -> str:
+    """QEMU's name of a bit; else the architecture's, in capitals; else ``bit N``."""
+    if bit in word.bits:
+        return word.bits[bit]
+    if word.kind == "msr":
+        return bit_name(word.index, bit) or f"bit {bit}"
+    return f"bit {bit}"
+
+
+def names_in(word: FeatureWord, mask: int, limit: int = 6) -> str:
+    """The bits of a mask by name; a long list is cut with its count."""
+    return _joined([bit_label(word, bit) for bit in bits_of(mask)], limit)
+
+
+def numbers_in(mask: int, limit: int = 8) -> str:
+    """The bits of a mask by number: ``26 27 62``."""
+    return _joined([str(bit) for bit in bits_of(mask)], limit)
+
+
+def _joined(parts: list[str], limit: int) -> str:
+    shown = " ".join(parts[:limit])
+    return shown if len(parts) <= limit else _("{shown} and {more} more").format(shown=shown, more=len(parts) - limit)
+
+
+def _leaf(params: Any) -> str:
+    sub = f",ecx={params['subleaf']:#x}" if params.get("subleaf") else ""
+    return f"CPUID[eax={params['leaf']:#x}{sub}].{params['register']}"
+
+
+# --- decisions ---------------------------------------------------------------------------------------------------
+_Say = Callable[[Decision, QemuProfile], str]
+
+
+def _word(step: Decision, qemu: QemuProfile) -> FeatureWord:
+    return qemu.tables.word_by_name[step.params["word"]]
+
+
+def _index_list_allocated(step: Decision, _q: QemuProfile) -> str:
+    return _("makes room for {nmsrs} indices: {bytes} bytes, never less than 1024").format(**step.params)
+
+
+def _flag(step: Decision, _q: QemuProfile) -> str:
+    index = step.params["index"]
+    return _("{index:#x} {name} is listed: {flag} = true").format(
+        index=index, name=short_name(index), flag=step.params["flag"]
+    )
+
+
+def _freed(step: Decision, _q: QemuProfile) -> str:
+    total, flags = step.params["nmsrs"], step.params["flags"]
+    return _("keeps {flags} flags; {rest} of {total} indices set none. The list is freed.").format(
+        flags=flags, rest=total - flags, total=total
+    )
+
+
+def _feature_kept(step: Decision, _q: QemuProfile) -> str:
+    return _("keeps all {nmsrs} in kvm_feature_msrs: indices, no values. Nothing is filtered.").format(**step.params)
+
+
+def _dispatch(step: Decision, _q: QemuProfile) -> str:
+    if step.params["kind"] == "msr":
+        return _("{word} is an MSR_FEATURE_WORD: ask for {where}").format(**step.params)
+    return _("{word} is a CPUID_FEATURE_WORD: look up {where}").format(**step.params)
+
+
+def _masked(step: Decision, qemu: QemuProfile) -> str:
+    word, before, after = _word(step, qemu), step.before or 0, step.after or 0
+    dropped = before & ~after
+    if not before:
+        return _("nothing to keep: the word is 0")
+    if not dropped:
+        return _("keeps every bit: each may migrate")
+    unnamed = dropped & ~word.named_mask
+    named = dropped & ~unnamed
+    parts = []
+    if unnamed:
+        parts.append(
+            _("drops {bits}: no name in {qemu}, and a bit without a name cannot migrate").format(
+                bits=numbers_in(unnamed), qemu=qemu.label
+            )
+        )
+    if named:
+        parts.append(_("drops {bits}: marked as not migratable").format(bits=names_in(word, named)))
+    return "; ".join(parts)
+
+
+def _auto(step: Decision, qemu: QemuProfile) -> str:
+    dropped = (step.before or 0) & ~(step.after or 0)
+    return _("-cpu host leaves {bits} off unless asked for by name").format(bits=names_in(_word(step, qemu), dropped))
+
+
+def _dependency(step: Decision, qemu: QemuProfile) -> str:
+    owner = qemu.tables.word_by_name[step.params["from"]]
+    return _("{bits} off: {owner} is off, and they depend on it").format(
+        bits=names_in(_word(step, qemu), (step.before or 0) & ~(step.after or 0), 4),
+        owner=names_in(owner, step.params["mask"], 3),
+    )
+
+
+def _xsave(step: Decision, _q: QemuProfile) -> str:
+    if not step.after:
+        return _("no XSAVE component is in use: the word becomes 0")
+    return _("recomputed: the components that the guest's other features own")
+
+
+def _filtered(step: Decision, qemu: QemuProfile) -> str:
+    return _("KVM cannot give {bits}: filtered").format(bits=names_in(_word(step, qemu), step.params["missing"]))
+
+
+def _guest(step: Decision, qemu: QemuProfile) -> str:
+    if step.after is None:
+        return _("what a guest gets is not known: the source does not say")
+    return _("-cpu host gets {word} = {after:#x}").format(word=_word(step, qemu).short, after=step.after)
+
+
+def _added(step: Decision, qemu: QemuProfile) -> str:
+    word = qemu.tables.word_by_msr[0x48B]
+    return _("adds {bits}: KVM's CPUID has them, and 0x48b is not in the index list").format(
+        bits=_joined([bit_label(word, control) for control in step.params["controls"]], 5)
+    )
+
+
+def _text(sentence: str) -> _Say:
+    return lambda step, _q: _(sentence).format(**step.params)
+
+
+_DECISIONS: dict[str, _Say] = {
+    msrs.INDEX_LIST_ALLOCATED: _index_list_allocated,
+    msrs.HAS_MSR_FLAG: _flag,
+    msrs.INDEX_LIST_FREED: _freed,
+    msrs.FEATURE_MSRS_NULL: _text("KVM has no feature MSRs to ask for: kvm_feature_msrs stays null"),
+    msrs.FEATURE_MSRS_FAILED: _text("{text}. QEMU goes on with kvm_feature_msrs = null"),
+    msrs.FEATURE_MSRS_ALLOCATED: _text("makes room for {nmsrs} indices: {bytes} bytes"),
+    msrs.FEATURE_MSRS_KEPT: _feature_kept,
+    msrs.CACHE_NULL: _text("kvm_feature_msrs is null: {index:#x} counts as 0, KVM is not asked"),
+    msrs.NOT_LISTED: _text("{index:#x} is not in kvm_feature_msrs: it counts as 0, KVM is not asked"),
+    msrs.ASKED: _text("{index:#x} is in kvm_feature_msrs: KVM's answer is taken"),
+    msrs.NOT_KNOWN: _text("{index:#x}: the source does not hold KVM's answer"),
+    msrs.PROCBASED_CTLS2_ADDED: _added,
+    msrs.CONTROLS_SPLIT: _text("keeps the controls that may be 1 (high half) and need not be (low half)"),
+    cpuid.CPUID_FULL: _text("{nent} entries fill the room exactly: not trusted, asked again with twice the room"),
+    cpuid.CPUID_KEPT: _text("keeps the {nent} entries for the life of the process"),
+    cpuid.CPUID_NOT_KNOWN: _text("the source does not hold KVM's CPUID table"),
+    words.DISPATCH: _dispatch,
+    words.MIGRATABLE_MASK: _masked,
+    words.MIGRATABLE_OFF: _text("migratable=off: no mask"),
+    models.AUTO_ENABLE: _auto,
+    models.DEPENDENCY: _dependency,
+    models.XSAVE_COMPONENTS: _xsave,
+    models.FILTER: _filtered,
+    models.AMD_ALIASES: _text("AMD guest: the bits that 8000_0001.EDX repeats are copied from 1.EDX"),
+    models.CPU_PM: _text("cpu-pm=on: monitor, and waitpkg where KVM lists its MSR, are on whatever KVM offers"),
+    models.GUEST_WORD: _guest,
+    cpuid.CPUID_FOUND: lambda step, _q: _("KVM's table has {leaf}").format(leaf=_leaf(step.params)),
+    cpuid.CPUID_ABSENT: lambda step, _q: _("KVM's table has no such leaf: {leaf} counts as 0").format(
+        leaf=_leaf(step.params)
+    ),
+    # the fix-ups of kvm_arch_get_supported_cpuid
+    "always-emulated": _text("sets mce mtrr mca pat: emulated whatever the table says"),
+    "hypervisor-bit": _text("sets hypervisor: the guest runs under one"),
+    "tsc-deadline-needs-lapic": _text("sets tsc-deadline: the local APIC is in the kernel and KVM has the timer"),
+    "x2apic-needs-lapic": _text("clears x2apic: the local APIC is not in the kernel"),
+    "monitor-by-cpu-pm": _text("sets monitor: cpu-pm is on and KVM can let MWAIT through"),
+    "arat-always": _text("sets arat: the emulated APIC timer always runs"),
+    "broken-tsx": _text("clears hle rtm: the TSX of this host's CPU model is broken"),
+    "arch-capabilities-needs-msr": _text("clears arch-capabilities: 0x10a is not in the index list"),
+    "xcomp-guest-supp-low": _text("replaced by KVM_X86_XCOMP_GUEST_SUPP: the XCR0 bits that KVM can give a guest"),
+    "xcomp-guest-supp-high": _text("replaced by KVM_X86_XCOMP_GUEST_SUPP: the XCR0 bits that KVM can give a guest"),
+    "topoext-always": _text("sets topoext: QEMU makes the topology leaves itself"),
+    "amd-copies-of-1-edx": _text("adds the bits that AMD repeats from CPUID[eax=0x1].EDX"),
+    "pv-unhalt-needs-lapic": _text("clears kvm-pv-unhalt: the local APIC is not in the kernel"),
+    "msi-ext-dest-id-needs-split": _text("sets kvm-msi-ext-dest-id: the irqchip is split"),
+    "realtime-hint": _text("sets kvm-hint-dedicated: who starts QEMU may promise it"),
+}
+
+
+def decision_text(decision: Decision, profile: QemuProfile) -> str:
+    """One sentence for what QEMU decided; written to follow the word QEMU."""
+    return _DECISIONS[decision.rule](decision, profile)
+
+
+def rules_with_sentences() -> Iterable[str]:
+    """The ids that ``decision_text`` knows."""
+    return _DECISIONS.keys()
+
+
+# --- questions and answers ---------------------------------------------------------------------------------------
+def question_text(request: AnyRequest) -> str:
+    """What QEMU asks, in the ABI's own words."""
+    match request:
+        case OpenDevice(path):
+            return _("open({path})").format(path=path)
+        case GetApiVersion():
+            return "KVM_GET_API_VERSION"
+        case CheckExtension(capability):
+            return f"KVM_CHECK_EXTENSION {abi.cap_symbol(capability)}"
+        case GetMsrIndexList(room) | GetMsrFeatureIndexList(room):
+            return _("{ioctl}, room for {room}").format(ioctl=request.ioctl, room=room)
+        case GetSupportedCpuid(room) | GetEmulatedCpuid(room):
+            return _("{ioctl}, room for {room}").format(ioctl=request.ioctl, room=room)
+        case GetMsrs(indices):
+            return "KVM_GET_MSRS " + " ".join(f"{index:#x}" for index in indices)
+        case GetDeviceAttr(group, attr):
+            name = "KVM_X86_XCOMP_GUEST_SUPP" if (group, attr) == (0, 0) else f"{group}, {attr}"
+            return f"KVM_GET_DEVICE_ATTR {name}"
+    return str(request.ioctl)
+
+
+def answer_text(request: AnyRequest, reply: Reply) -> str:
+    """What KVM answered."""
+    if reply.result is None:
+        return _("not known: the source does not hold an answer")
+    if reply.errno is not None:
+        return _error(request, reply)
+    if isinstance(reply, IndexListReply):
+        return _("{count}: {indices}").format(count=reply.nmsrs, indices=_indices(reply.indices))
+    if isinstance(reply, MsrsReply):
+        if not reply.values:
+            return _("0 read: it refuses")
+        return _("{count} read: {values}").format(
+            count=reply.result, values=" ".join(f"{value:#x}" for value in reply.values)
+        )
+    if isinstance(reply, CpuidReply):
+        return _("{nent} entries").format(nent=reply.nent)
+    if isinstance(reply, ValueReply) and reply.value is not None:
+        return f"{reply.value:#x}"
+    if isinstance(request, OpenDevice):
+        return _("opened")
+    return str(reply.result)
+
+
+def _error(request: AnyRequest, reply: Reply) -> str:
+    number = reply.errno or 0
+    name = abi.errno_name(number)
+    if number == abi.E2BIG and isinstance(reply, IndexListReply):
+        return _("{name}: there are {count}").format(name=name, count=reply.nmsrs)
+    if number == abi.E2BIG and isinstance(request, GetSupportedCpuid):
+        return _("{name}: too small").format(name=name)
+    return f"{name}: {abi.errno_text(number)}"
+
+
+def _indices(indices: tuple[int, ...], limit: int = 8) -> str:
+    shown = " ".join(f"{index:x}" for index in indices[:limit])
+    return shown if len(indices) <= limit else f"{shown} …"
+
+
+def not_done_text(step: NotDone) -> str:
+    """A step of QEMU's that msrtui does not make."""
+    subject = step.argument.get("capability") or step.argument.get("msr") or step.argument.get("address") or ""
+    return f"{step.ioctl} {subject}".strip()
+
+
+def event_text(event: Event, profile: QemuProfile) -> str:
+    """One sentence for an event; an end speaks in QEMU's own words."""
+    if event.end is not None:
+        return event.end.text
+    if event.decision is not None:
+        return decision_text(event.decision, profile)
+    if event.not_done is not None:
+        return _("{step}: QEMU's, on a {fd}; not done by msrtui").format(
+            step=not_done_text(event.not_done), fd=_FD_NAMES[event.not_done.fd]
+        )
+    assert event.request is not None
+    assert event.reply is not None
+    return f"{question_text(event.request)} → {answer_text(event.request, event.reply)}"
+
+
+_FD_NAMES = {"system": "VM", "vm": "VM", "vcpu": "vCPU"}

@@ -1,0 +1,124 @@
+"""One host as one QEMU reads it, worked out for a report: the lists, and single feature words.
+
+A QEMU that would end in the middle does not end a report: each word is worked out by itself, so that the
+others can still be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from msrtui.errors import KvmUnusable
+from msrtui.kvm.heard import Heard
+from msrtui.kvm.requests import Answerer, Request
+from msrtui.qemu import rules
+from msrtui.qemu.conversation import negotiate
+from msrtui.qemu.msrs import MSR_IA32_VMX_PROCBASED_CTLS2, TRUE_CONTROLS
+from msrtui.qemu.negotiation import Lineage, Negotiation, QemuExit, T
+from msrtui.qemu.profile import QemuProfile
+from msrtui.qemu.state import KvmState
+from msrtui.qemu.tables import FeatureWord
+from msrtui.qemu.words import SupportedWord, supported_words
+from msrtui.report.heard_lists import HeardLists, heard_lists
+from msrtui.report.sentences import decision_text
+from msrtui.report.shape import hexed
+from msrtui.transcript.stepper import run
+
+
+class HostView(NamedTuple):
+    """Up to KVM's CPUID table: who answers (heard replies in front), the lists, QEMU's variables.
+
+    ``ended`` is where QEMU would have ended before it came to the words; the lists are there all the same.
+    """
+
+    answerer: Heard
+    lists: HeardLists
+    state: KvmState
+    ended: QemuExit | None
+
+
+class WordView(NamedTuple):
+    """One word: ``supported`` as worked out, or None where KVM's refusal would end QEMU, in its words ``ended``."""
+
+    word: FeatureWord
+    supported: SupportedWord | None
+    ended: QemuExit | None
+
+    @property
+    def layers(self) -> tuple[int | None, int | None, int | None]:
+        """KVM's raw value, what is supported, what is migratable."""
+        done = self.supported
+        return (None, None, None) if done is None else (done.kvm, done.supported, done.migratable)
+
+    @property
+    def lineage(self) -> Lineage:
+        """What was done to the value; nothing where QEMU would have ended."""
+        return () if self.supported is None else self.supported.lineage
+
+
+def view_host(source_name: str, profile: QemuProfile, answerer: Answerer) -> HostView:
+    """Hold the conversation up to the words.
+
+    Raises KvmUnusable where QEMU would end before it knows both lists: then there is nothing to tell.
+    """
+    heard = Heard(answerer, recall=True)
+    with answerer.held():
+        stepper = run(negotiate(profile, words=()), heard)
+    lists = heard_lists(stepper.events)
+    if stepper.outcome is not None:
+        return HostView(heard, lists, stepper.outcome.state, None)
+    if lists.probe is None or not lists.feature_asked:
+        words = " ".join(stepper.ended.text.split()) if stepper.ended else ""
+        raise KvmUnusable(f"{source_name}: QEMU {profile.label} ends before it has the MSR lists: {words}")
+    return HostView(heard, lists, KvmState(profile, lists.flags, lists.feature_msrs), stepper.ended)
+
+
+def view_words(view: HostView, words: Sequence[FeatureWord]) -> list[WordView]:
+    """These words, in their order, each worked out by itself."""
+    with view.answerer.held():
+        return [_view_word(view, word) for word in words]
+
+
+def _view_word(view: HostView, word: FeatureWord) -> WordView:
+    try:
+        done = _conclude(supported_words(view.state, (word.name,)), view.answerer)
+    except QemuExit as end:
+        return WordView(word, None, end)
+    return WordView(word, done[word.name], None)
+
+
+def _conclude(negotiation: Negotiation[T], answerer: Answerer) -> T:
+    """Run a part of a conversation for its result alone; raises QemuExit where QEMU would end."""
+    send: Any = None
+    while True:
+        try:
+            step = negotiation.send(send)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        send = answerer.ask(step) if isinstance(step, Request) else None
+
+
+def is_control_word(word: FeatureWord) -> bool:
+    """Whether the MSR holds a word of 32 controls twice: must be 1 in the low half, may be 1 in the high half."""
+    return word.kind == "msr" and (word.index == MSR_IA32_VMX_PROCBASED_CTLS2 or word.index in TRUE_CONTROLS)
+
+
+def kvm_bits(word: FeatureWord, kvm: int | None) -> int | None:
+    """KVM's answer by the word's own bit numbers: of a control word the half that says what may be 1."""
+    return kvm >> 32 if kvm is not None and is_control_word(word) else kvm
+
+
+def lineage_document(lineage: Lineage, profile: QemuProfile) -> list[dict[str, Any]]:
+    """A lineage for programs, oldest first."""
+    return [
+        {
+            "rule": step.rule,
+            "before": hexed(step.before),
+            "after": hexed(step.after),
+            "source": rules.RULES[step.rule].source(profile.label),
+            "text": decision_text(step, profile),
+        }
+        for step in lineage
+    ]
