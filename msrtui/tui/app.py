@@ -1,0 +1,77 @@
+"""The app itself: themes, the terminal, and which screen comes first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+
+from msrtui.errors import BadRequest
+from msrtui.qemu.profile import QemuProfile
+from msrtui.resources import data_path
+from msrtui.snapshot.sources import Source
+from msrtui.tui import glyphs, terminal, themes
+from msrtui.tui.screens.explorer import ExplorerScreen
+
+
+class MsrtuiApp(App[None]):
+    """Explores one source. ``copied`` are the values to print at the end."""
+
+    TITLE = "msrtui"
+    CSS_PATH = data_path("styles", "explorer.tcss")
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q", "quit", "quit", show=False),
+        Binding("ctrl+z", "suspend_process", "suspend", show=False),
+    ]
+
+    def __init__(
+        self,
+        source: Source,
+        qemu: QemuProfile,
+        *,
+        at_start: bool = False,
+        theme: str | None = None,
+        tier: str | None = None,
+    ) -> None:
+        super().__init__()
+        self._source = source
+        self._qemu = qemu
+        self._at_start = at_start
+        self.copied: list[str] = []
+        for known in themes.THEMES:
+            self.register_theme(known)
+        environment = glyphs.original_environment()
+        wanted = themes.choose(theme, environment)
+        if wanted not in self.available_themes:
+            raise BadRequest(f"There is no theme {wanted}; there are: {', '.join(sorted(self.available_themes))}.")
+        self.theme = wanted
+        self._glyphs = glyphs.TABLES[glyphs.choose(tier, environment)]
+        self.animation_level = "none"
+
+    def on_mount(self) -> None:
+        """Open the explorer; after a suspend everything is drawn anew, for the terminal was others' meanwhile."""
+        self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh(layout=True))
+        self.push_screen(ExplorerScreen(self._source, self._qemu, self._glyphs, at_start=self._at_start))
+
+
+def run(
+    sources: Sequence[Source],
+    qemu: QemuProfile,
+    *,
+    step: bool = False,
+    theme: str | None = None,
+    tier: str | None = None,
+) -> int:
+    """Open the app on a source; returns the exit code. Raises MsrtuiError where there is no terminal for it."""
+    if len(sources) > 1:
+        raise BadRequest("Comparing hosts is not in this version: give one source.")
+    terminal.ready()
+    app = MsrtuiApp(sources[0], qemu, at_start=step, theme=theme, tier=tier)
+    app.run()
+    for value in app.copied:
+        os.write(1, value.encode() + b"\n")
+    return app.return_code or 0

@@ -1,0 +1,61 @@
+"""One keymap: the key line, the help and the bindings are all made from it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Key(NamedTuple):
+    """``keys`` as Textual names them; ``shown`` and ``hint`` as the key line and the help show them.
+
+    ``rank``: the lower, the sooner it gets a place in the key line; None is for the help only.
+    """
+
+    keys: str
+    action: str
+    shown: str
+    hint: str
+    help: str
+    rank: int | None = None
+
+
+KEYMAP = (
+    Key("n", "step(1)", "n", "next", "next event; on a live host the question is put to KVM now", 0),
+    Key("p", "step(-1)", "p", "back", "previous event; nothing is undone, nothing is asked twice", 1),
+    Key("N", "phase(1)", "N", "phase", "next phase", 6),
+    Key("P", "phase(-1)", "P", "", "previous phase"),
+    Key("less_than_sign", "ends(-1)", "<", "start", "before the first question", 4),
+    Key("greater_than_sign", "ends(1)", ">", "end", "the end of the conversation", 5),
+    Key("enter", "open", "Enter", "why", "open what is selected: its bits, or why it is so", 2),
+    Key("backspace", "back", "Backspace", "", "back to what was selected before"),
+    Key("colon", "ask", ":", "ask an MSR", "ask KVM for one MSR now, by number or name", 3),
+    Key("m", "migratable", "m", "migratable", "migratable on or off", 7),
+    Key("r", "again", "r", "", "ask KVM everything again, step by step"),
+    Key("tab", "next_pane(1)", "Tab", "", "next pane"),
+    Key("shift+tab", "next_pane(-1)", "Shift+Tab", "", "previous pane"),
+    Key("1,2,3,4", "pane", "1-4", "", "index list, kvm_feature_msrs, words, detail"),
+    Key("z", "zoom", "z", "", "the focused pane alone, and back"),
+    Key("y", "copy", "y", "", "copy the selected value"),
+    Key("ctrl+l", "redraw", "Ctrl+L", "", "draw everything anew"),
+    Key("question_mark", "help", "?", "keys", "this list", 8),
+    Key("escape", "level", "Esc", "", "one level back"),
+    Key("ctrl+z", "suspend", "Ctrl+Z", "", "suspend; fg comes back"),
+    Key("q", "quit", "q", "quit", "quit", 9),
+)
+
+
+def key_line(width: int, limit: int = 8) -> str:
+    """As many hints as fit, at most ``limit``, in the keymap's order; keys and quit always among them."""
+    ranked = sorted((key for key in KEYMAP if key.rank is not None), key=lambda key: key.rank or 0)
+    always = [key for key in ranked if key.action in ("help", "quit")]
+    chosen = list(always)
+    for key in ranked:
+        if key not in chosen and len(chosen) < (limit if width < 110 else len(ranked)):
+            wider = [*chosen, key]
+            if len(_hints(wider, ranked)) <= width - 2:
+                chosen = wider
+    return " " + _hints(chosen, ranked)
+
+
+def _hints(chosen: list[Key], order: list[Key]) -> str:
+    return "  ".join(f"{key.shown} {key.hint}" for key in order if key in chosen)

@@ -1,0 +1,1 @@
+"""Screens: they own the session and turn messages into the next one."""

@@ -1,0 +1,123 @@
+"""What the explorer shows, as one frozen value; the next one is made with ``dataclasses.replace``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from msrtui.kvm.requests import GetMsrs, MsrsReply
+from msrtui.qemu.profile import QemuProfile
+from msrtui.snapshot.sources import Source
+from msrtui.transcript.events import Event
+from msrtui.transcript.state import State, event_of_word
+from msrtui.tui.view.panes import differs
+
+Subject: TypeAlias = "tuple[object, ...]"
+"""What is looked at: ("word", FEAT_…), ("bit", FEAT_…, n), ("msr", index), ("event", n), ("group", kind)."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """One question of the user's to KVM about one MSR, and how long the answer took (seconds).
+
+    ``before`` is what KVM answered for it earlier, None where it was not asked.
+    """
+
+    reply: MsrsReply
+    seconds: float
+    before: int | None
+    listed: bool
+
+    @property
+    def value(self) -> int | None:
+        """The value, where it was read."""
+        return self.reply.values[0] if self.reply.values else None
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything that the screen depends on."""
+
+    source: Source
+    qemu: QemuProfile
+    events: Sequence[Event]
+    state: State
+    subject: Subject
+    at: int | None
+    """The event that the dialogue speaks of, None before the first."""
+    focus: str = "words"
+    zoomed: bool = False
+    opened: frozenset[object] = frozenset()
+    readings: Mapping[int, int | None] = field(default_factory=dict)
+    queries: Mapping[int, Query] = field(default_factory=dict)
+    asked: int | None = None
+    """The MSR of the user's last question, while the dialogue speaks of it."""
+    notice: str | None = None
+
+
+def first_subject(state: State, qemu: QemuProfile, events: Sequence[Event]) -> Subject:
+    """Where to stand first: the word (MSR words before CPUID words) whose guest value is not KVM's answer."""
+    words = sorted(qemu.tables.words, key=lambda word: word.kind != "msr")
+    for word in words:
+        if differs(state, word):
+            return ("word", word.name)
+    if state.words:
+        return ("word", words[0].name)
+    return ("event", len(events) - 1)
+
+
+def event_of(subject: Subject, events: Sequence[Event], count: int) -> int | None:
+    """The event behind the cursor that says most about a subject."""
+    seen = events[:count]
+    if subject[0] in ("word", "bit"):
+        return event_of_word(seen, str(subject[1]))
+    if subject[0] == "event" and isinstance(subject[1], int):
+        return subject[1] if subject[1] < count else None
+    if subject[0] == "msr":
+        for event in reversed(seen):
+            if event.decision is not None and event.decision.params.get("index") == subject[1]:
+                return event.n
+        for event in reversed(seen):
+            if subject[1] in getattr(event.reply, "indices", ()):
+                return event.n
+    return None
+
+
+def subject_of(event: Event) -> Subject:
+    """What an event is about."""
+    if event.word is not None:
+        return ("word", event.word)
+    if event.decision is not None and "index" in event.decision.params:
+        return ("msr", event.decision.params["index"])
+    if isinstance(event.request, GetMsrs) and len(event.request.indices) == 1:
+        return ("msr", event.request.indices[0])
+    return ("event", event.n)
+
+
+def pane_of(subject: Subject, state: State, event: Event | None) -> str | None:
+    """The list that shows a subject."""
+    if subject[0] in ("word", "bit", "group"):
+        return "words"
+    if subject[0] == "msr":
+        in_features = event is not None and event.phase in ("feature_list", "words", "vcpu")
+        if in_features and subject[1] in (state.feature_list or ()):
+            return "feature"
+        return "index" if subject[1] in (state.index_list or ()) else None
+    return None
+
+
+def same_place(events: Sequence[Event], old: Event | None) -> int:
+    """How many events of another run are behind its reader, to stand at the same phase, function and subject.
+
+    Where that run has no such event: the last one before it.
+    """
+    if old is None:
+        return 0
+    best = 0
+    for place, event in enumerate(events):
+        if (event.phase, event.function, event.word, event.kind) == (old.phase, old.function, old.word, old.kind):
+            best = place + 1
+            if place >= old.n:
+                break
+    return best or min(old.n + 1, len(events))

@@ -1,0 +1,32 @@
+"""The terminal that the app needs: keys on standard input, a screen on standard error."""
+
+from __future__ import annotations
+
+import os
+
+from msrtui.errors import MsrtuiError
+
+_INSTEAD = "For text try:  msrtui lists  |  msrtui trace  |  msrtui words"
+
+
+def ready() -> None:
+    """Make sure that the app can draw and hear keys.
+
+    Standard input that was a pipe (``capture -o - | msrtui -``) is replaced by the terminal; so is standard
+    error, where Textual draws, when it was sent into a file. Raises MsrtuiError where there is no terminal.
+    """
+    if os.environ.get("TERM", "") == "dumb":
+        raise MsrtuiError(f"This terminal is dumb (TERM=dumb): the app cannot draw on it. {_INSTEAD}")
+    if not os.isatty(1):
+        raise MsrtuiError(f"Standard output is not a terminal, so there is nothing to draw the app on. {_INSTEAD}")
+    for fd, flags in ((0, os.O_RDONLY), (2, os.O_WRONLY)):
+        if not os.isatty(fd):
+            try:
+                tty = os.open("/dev/tty", flags | os.O_CLOEXEC)
+            except OSError:
+                raise MsrtuiError(f"There is no terminal (/dev/tty) to hear keys from. {_INSTEAD}") from None
+            os.dup2(tty, fd)
+            os.close(tty)
+    for stale in ("COLUMNS", "LINES"):
+        # a shell may have exported the size it had; believed, it would hide every later resize
+        os.environ.pop(stale, None)

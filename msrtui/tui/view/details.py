@@ -1,0 +1,111 @@
+"""The detail view of what is not a feature word: an MSR, an event."""
+
+from __future__ import annotations
+
+from msrtui.catalog import decode, kernel_entries, layout_of, names_of, place, short_name
+from msrtui.kvm.requests import CpuidReply, IndexListReply
+from msrtui.qemu.profile import QemuProfile
+from msrtui.report.sentences import answer_text, decision_text, not_done_text, question_text
+from msrtui.transcript.events import Event
+from msrtui.transcript.state import State
+from msrtui.tui.view.lines import Line, bad, dim, ends, grouped, head, line, wrap
+
+
+def padded(lines: list[Line]) -> list[Line]:
+    """Every line one blank further in."""
+    return [Line(((" ", ""), *entry.spans), entry.key) for entry in lines]
+
+
+def msr_detail(state: State, index: int, value: int | None, qemu: QemuProfile, width: int) -> list[Line]:
+    """One MSR: which lists hold it, what QEMU does with it, its fields, and where KVM keeps it."""
+    names = names_of(index)
+    lines = [ends([" ", head(names[0] if names else f"{index:#x}")], [dim(f"MSR {index:#x} ")], width)]
+    if len(names) > 1:
+        lines.append(line(dim(f" also {', '.join(names[1:])}")))
+    lines.append(Line())
+    listed = state.index_list is not None and index in state.index_list
+    cached = state.feature_list is not None and index in state.feature_list
+    lines.append(
+        line(" in the index list    ", "yes" if listed else "no" if state.index_list is not None else "not asked yet")
+    )
+    lines.append(
+        line(" in kvm_feature_msrs  ", "yes" if cached else "no" if state.feature_list is not None else "not yet")
+    )
+    lines += padded(wrap(_use(state, index, qemu), width - 2))
+    if value is not None:
+        lines += [Line(), line(" KVM  ", grouped(value))]
+        lines += _fields(index, value, width)
+    layout = layout_of(index)
+    if layout is not None:
+        lines += [Line(), *padded(wrap(layout.meaning, width - 2, "dim"))]
+    entries = kernel_entries(index)
+    if entries:
+        lines += [Line(), line(" ", head("in the kernel"))]
+        if listed and state.index_list is not None:
+            found = place(state.index_list)[state.index_list.index(index)]
+            sure = "" if found.sure else " (by its place in the list)"
+            lines.append(line(f" here from {found.array or 'an array that is not known'}{sure}"))
+        alike: dict[tuple[str, str], list[str]] = {}
+        for entry in entries:
+            alike.setdefault((entry.array, entry.condition), []).append(entry.kernel)
+        for (array, condition), kernels in alike.items():
+            lines.append(line(f" {array}  ", dim("Linux " + ", ".join(kernels))))
+            lines += [Line((("   ", ""), *part.spans)) for part in wrap(condition, width - 4, "dim")]
+    return lines
+
+
+def _use(state: State, index: int, qemu: QemuProfile) -> str:
+    flag = qemu.tables.flag_by_index.get(index)
+    if flag is not None:
+        on = "true" if index in state.flags else "false"
+        return f"QEMU {qemu.label} looks for it in the index list: {flag.flag} = {on}"
+    if index in qemu.tables.transferred:
+        return f"QEMU {qemu.label} saves and restores it without looking at the index list"
+    return f"QEMU {qemu.label} never names it"
+
+
+def _fields(index: int, value: int, width: int) -> list[Line]:
+    lines: list[Line] = []
+    for entry in decode(index, value):
+        if not entry.value:
+            continue
+        shown = f"{entry.value:#x}" if entry.field.hi > entry.field.lo else "1"
+        lines.append(ends([f" {entry.field.bits:>6}  {entry.field.name} "], [shown, " "], width))
+    return lines
+
+
+def event_detail(event: Event, qemu: QemuProfile, width: int, height: int) -> list[Line]:
+    """One event: the question and the answer, or the decision, with all that came back."""
+    what = event.ioctl or {"open": "open", "decision": "decision", "end": "the end"}.get(event.kind, event.kind)
+    lines = [ends([" ", head(what)], [dim(f"step {event.n + 1} ")], width)]
+    lines += [line(dim(f" in {event.function}")), Line()]
+    if event.end is not None:
+        for text in event.end.text.splitlines():
+            lines += [Line(((" ", ""), *part.spans)) for part in wrap(text, width - 2, "bad")]
+        status = "aborts (SIGABRT)" if event.end.status == 134 else f"exits with status {event.end.status}"
+        return [*lines, Line(), line(bad(f" QEMU {status} here."))]
+    if event.not_done is not None:
+        lines += padded(wrap(not_done_text(event.not_done), width - 2))
+        text = "A step of QEMU's that needs a VM or a vCPU. msrtui does not make it: it only asks what changes nothing."
+        return [*lines, Line(), *padded(wrap(text, width - 2, "dim"))]
+    if event.decision is not None:
+        return [*lines, *padded(wrap(decision_text(event.decision, qemu), width - 2))]
+    assert event.request is not None
+    assert event.reply is not None
+    lines += [line(" asked     ", *padded_first(question_text(event.request), width - 12))]
+    lines += [line(" answered  ", *padded_first(answer_text(event.request, event.reply), width - 12)), Line()]
+    reply = event.reply
+    if isinstance(reply, IndexListReply) and reply.indices:
+        lines += [line(f" {index:>8x}  {short_name(index)}", key=("msr", index)) for index in reply.indices]
+    elif isinstance(reply, CpuidReply) and reply.entries:
+        lines.append(line(dim("     leaf sub      eax      ebx      ecx      edx")))
+        lines += [
+            line(f" {e.function:>8x} {e.index:>3x} {e.eax:08x} {e.ebx:08x} {e.ecx:08x} {e.edx:08x}")
+            for e in reply.entries
+        ]
+    return lines
+
+
+def padded_first(text: str, width: int) -> list[str]:
+    """Text cut to one line."""
+    return [text if len(text) <= width else text[: max(width - 1, 0)] + "…"]

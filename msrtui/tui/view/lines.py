@@ -1,0 +1,120 @@
+"""Lines of text in roles. A role is what a piece of text is for; the theme says how that looks.
+
+Text comes from kernels, files and host names: it is never read as markup, and what cannot be printed has
+been taken out before it gets here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from rich.cells import cell_len, set_cell_size
+
+Role = Literal["", "dim", "head", "mark", "bad"]
+"""Plain; in the background; a heading; what is to be noticed; what was refused."""
+
+Span: TypeAlias = "tuple[str, Role]"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: its pieces from left to right, and what it stands for (None: it cannot be selected)."""
+
+    spans: tuple[Span, ...] = ()
+    key: object = None
+
+    @property
+    def text(self) -> str:
+        """The line without its roles."""
+        return "".join(text for text, _ in self.spans)
+
+    @property
+    def width(self) -> int:
+        """In cells."""
+        return cell_len(self.text)
+
+
+def line(*spans: Span | str, key: object = None) -> Line:
+    """A line from pieces; a bare str is plain."""
+    return Line(tuple((span, "") if isinstance(span, str) else span for span in spans if span), key)
+
+
+def dim(text: str) -> Span:
+    """Text in the background."""
+    return text, "dim"
+
+
+def head(text: str) -> Span:
+    """A heading."""
+    return text, "head"
+
+
+def mark(text: str) -> Span:
+    """Text to be noticed."""
+    return text, "mark"
+
+
+def bad(text: str) -> Span:
+    """What was refused or ended."""
+    return text, "bad"
+
+
+def cut(spans: Iterable[Span], width: int) -> tuple[Span, ...]:
+    """Pieces cut to ``width`` cells; where something was cut off the last cell is an ellipsis."""
+    pieces = list(spans)
+    if sum(cell_len(text) for text, _ in pieces) <= width:
+        return tuple(pieces)
+    kept: list[Span] = []
+    room = max(width - 1, 0)
+    for text, role in pieces:
+        if cell_len(text) > room:
+            kept.append((set_cell_size(text, room) + ("…" if width else ""), role))
+            break
+        kept.append((text, role))
+        room -= cell_len(text)
+    return tuple(kept)
+
+
+def ends(left: Iterable[Span | str], right: Iterable[Span | str], width: int, key: object = None) -> Line:
+    """``left`` at the left end, ``right`` at the right end; the left gives way."""
+    right_spans = line(*right).spans
+    taken = sum(cell_len(text) for text, _ in right_spans)
+    left_spans = cut(line(*left).spans, max(width - taken - 1, 0) if taken else width)
+    gap = width - taken - sum(cell_len(text) for text, _ in left_spans)
+    return Line((*left_spans, (" " * max(gap, 0), ""), *right_spans), key)
+
+
+def wrap(text: str, width: int, role: Role = "", indent: str = "") -> list[Line]:
+    """Prose broken at blanks into lines of ``width`` cells; later lines begin with ``indent``."""
+    lines: list[Line] = []
+    current = ""
+    for word in text.split():
+        start = current or (indent if lines else "")
+        joined = f"{start} {word}" if current else start + word
+        if current and cell_len(joined) > width:
+            lines.append(Line(((current, role),)))
+            current = indent + word
+        else:
+            current = joined
+    if current:
+        lines.append(Line(((current, role),)))
+    return lines
+
+
+def grouped(value: int | None, digits: int = 16) -> str:
+    """A value as people read it: hexadecimal in groups of four, all ``digits``; ``?`` for what is not known."""
+    if value is None:
+        return "?"
+    return _groups(f"{value:0{digits}x}")
+
+
+def _groups(text: str) -> str:
+    first = len(text) % 4 or 4
+    return "_".join([text[:first], *(text[at : at + 4] for at in range(first, len(text), 4))])
+
+
+def short_value(value: int | None) -> str:
+    """A value without leading zeros, in groups of four: ``100_0065``, ``0``."""
+    return "?" if value is None else _groups(f"{value:x}")

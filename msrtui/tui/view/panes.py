@@ -1,0 +1,154 @@
+"""The rows of the three lists: KVM's index list, kvm_feature_msrs, the feature words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from msrtui.catalog import place, short_name
+from msrtui.qemu.tables import FeatureWord, Tables
+from msrtui.report.sentences import bit_label, bits_of
+from msrtui.transcript.state import State
+from msrtui.tui.view.lines import Line, cut, dim, ends, head, line, mark, short_value
+
+
+def heading(title: str, right: str, width: int, focused: bool) -> Line:
+    """A pane's heading: its name, and what it counts."""
+    return ends([" ", head(title) if focused else title], [dim(f"{right} ")], width)
+
+
+# --- KVM's index list ------------------------------------------------------------------------------------------
+def index_heading(state: State) -> tuple[str, str]:
+    """Name and count of the first pane: how many of KVM's indices mean something to QEMU."""
+    if state.index_list is None:
+        return "KVM index list", f"{state.index_wanted}" if state.index_wanted is not None else ""
+    return "KVM index list", f"{len(state.flags)} of {len(state.index_list)}"
+
+
+def index_rows(state: State, width: int) -> list[Line]:
+    """One row an index in KVM's order; ✓ where it sets a has_msr_* flag. Empty: why."""
+    if state.index_list is None:
+        if state.index_wanted is not None:
+            return [line(dim(" KVM has them; not fetched yet"))]
+        return [line(dim(" " + _not_asked(state)))]
+    if not state.index_list:
+        return [line(dim(" KVM lists no MSR"))]
+    rows: list[Line] = []
+    array = ""
+    counts: dict[str, int] = {}
+    placements = place(state.index_list)
+    for found in placements:
+        counts[found.array or "?"] = counts.get(found.array or "?", 0) + 1
+    for index, found in zip(state.index_list, placements, strict=True):
+        name = found.array or "?"
+        if name != array and width >= 32:
+            array = name
+            rows.append(ends([dim(f"   {name}")], [dim(f"{counts[name]} ")], width))
+        kept = index in state.flags
+        spans = [mark(" ✓ ") if kept else "   ", f"{index:>8x} ", short_name(index)]
+        rows.append(Line(cut(line(*spans).spans, width), ("msr", index)))
+    return rows
+
+
+def _not_asked(state: State) -> str:
+    if state.end is not None:
+        return "never asked"
+    return "not asked yet"
+
+
+# --- kvm_feature_msrs ------------------------------------------------------------------------------------------
+def feature_heading(state: State) -> tuple[str, str]:
+    """Name and count of the second pane."""
+    if state.feature_list is not None:
+        return "kvm_feature_msrs", str(len(state.feature_list))
+    return "kvm_feature_msrs", "null" if state.feature_null else ""
+
+
+def feature_rows(state: State, readings: Mapping[int, int | None], tables: Tables, width: int) -> list[Line]:
+    """One row a feature MSR in KVM's order, with the value; ≠ where a guest gets something else.
+
+    ``readings`` are msrtui's own questions for values that QEMU has not asked for; they stand in the background.
+    """
+    if state.feature_list is None:
+        text = "null: KVM has no feature MSRs" if state.feature_null else _not_asked(state)
+        return [line(dim(f" {text}"))]
+    rows = []
+    for index in state.feature_list:
+        word = tables.word_by_msr.get(index)
+        sign = mark(" ≠ ") if word is not None and differs(state, word) else "   "
+        reply = state.msrs.get(index)
+        asked = reply is not None and bool(reply.values)
+        value = reply.values[0] if reply is not None and reply.values else readings.get(index)
+        shown = short_value(value)
+        rows.append(
+            ends(
+                [sign, f"{index:03x}"],
+                [shown if asked else dim(shown), "  " if width > 28 else " "],
+                width,
+                ("msr", index),
+            )
+        )
+    return rows
+
+
+def differs(state: State, word: FeatureWord) -> bool:
+    """Whether a guest gets something else in this word than KVM answered."""
+    found, guest = state.words.get(word.name), state.guest.get(word.name)
+    if found is None or found.kvm is None:
+        return False
+    kvm = found.supported if word.kind == "msr" and word.index in range(0x48B, 0x491) else found.kvm
+    last = guest.value if guest is not None else found.migratable
+    return last is not None and kvm != last
+
+
+# --- feature words -----------------------------------------------------------------------------------------------
+def words_heading(state: State, tables: Tables) -> tuple[str, str]:
+    """Name of the third pane, and how many of QEMU's names are on for a guest."""
+    if not state.words:
+        return "FeatureWords", ""
+    names = tables.bits_of_property
+    on = sum(all(_has(state, word, bit) for word, bit in places) for places in names.values())
+    return "FeatureWords", f"{on} of {len(names)}"
+
+
+def _value(state: State, word: str) -> int | None:
+    guest = state.guest.get(word)
+    if guest is not None:
+        return guest.value
+    found = state.words.get(word)
+    return found.migratable if found is not None else None
+
+
+def _has(state: State, word: str, bit: int) -> bool:
+    return bool((_value(state, word) or 0) >> bit & 1)
+
+
+def word_rows(state: State, tables: Tables, opened: Collection[object], width: int) -> list[Line]:
+    """A tree: MSR words first, CPUID words after; bits below a word that is open."""
+    if not state.words:
+        return [line(dim(" " + _not_asked(state)))]
+    rows: list[Line] = []
+    for kind, title in (("msr", "MSR words"), ("cpuid", "CPUID words")):
+        words = [word for word in tables.words if word.kind == kind]
+        shut = ("group", kind) in opened
+        rows.append(ends([" ▸ " if shut else " ▾ ", title], [dim(f"{len(words)} ")], width, ("group", kind)))
+        if not shut:
+            for word in words:
+                rows.extend(_word_row(state, word, opened, width))
+    return rows
+
+
+def _word_row(state: State, word: FeatureWord, opened: Collection[object], width: int) -> list[Line]:
+    if word.name not in state.words:
+        return [ends([dim(f"    {word.short}")], [], width, ("word", word.name))]
+    value = _value(state, word.name)
+    count = "?" if value is None else str(value.bit_count()) if value else "·"
+    sign = mark("  ≠ ") if differs(state, word) else "    "
+    rows = [ends([sign, word.short], [count if value else dim(count), " "], width, ("word", word.name))]
+    if ("word", word.name) in opened:
+        found = state.words[word.name]
+        seen = (found.supported or 0) | (value or 0)
+        for bit in bits_of(seen) or []:
+            on = (value or 0) >> bit & 1
+            text = f"       {bit:>2} {bit_label(word, bit)}"
+            rows.append(ends([text if on else dim(text)], ["1 " if on else dim("- ")], width, ("bit", word.name, bit)))
+    return rows
