@@ -1,0 +1,221 @@
+"""The shapes of the contract, checked strictly: every key, every type, every number's spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from msrtui.qemu.phases import PHASES
+
+EVENT = ("n", "phase", "function", "kind", "fd", "done", "ioctl", "request", "result", "errno", "reply", "rule", "text")
+TOP = ("source", "qemu")
+STATUSES = ("ok", "refused", "error", "not listed", "unknown")
+
+
+def keys(value: object, *names: str) -> dict[str, Any]:
+    """``value`` is an object with exactly these keys."""
+    assert isinstance(value, dict)
+    assert sorted(value) == sorted(names)
+    return value
+
+
+def is_hex(value: object) -> None:
+    """As Python's hex() prints it."""
+    assert isinstance(value, str)
+    assert hex(int(value, 16)) == value
+
+
+def is_hex_or_null(value: object) -> None:
+    if value is not None:
+        is_hex(value)
+
+
+def is_number(value: object) -> None:
+    assert isinstance(value, int)
+    assert not isinstance(value, bool)
+
+
+def is_flag(value: object) -> None:
+    assert isinstance(value, bool)
+
+
+def is_text(value: object) -> None:
+    assert isinstance(value, str)
+    assert value
+
+
+def is_text_or_null(value: object) -> None:
+    if value is not None:
+        is_text(value)
+
+
+def one_of(value: object, *allowed: object) -> None:
+    assert any(value is each or (type(value) is type(each) and value == each) for each in allowed), value
+
+
+def top(document: Mapping[str, Any], source: str) -> None:
+    assert document["source"] == source
+    assert document["qemu"] == "7.2"
+
+
+def check_trace(document: Any, source: str) -> None:
+    top(keys(document, *TOP, "events"), source)
+    assert [event["n"] for event in document["events"]] == list(range(len(document["events"])))
+    for event in document["events"]:
+        check_event(event)
+    kinds = [event["kind"] for event in document["events"]]
+    assert kinds[0] == "open"
+    assert "open" not in kinds[1:]
+    assert "end" not in kinds[:-1]
+
+
+def check_event(event: Any) -> None:
+    keys(event, *EVENT, *(("word", "branch") if event["phase"] == "words" else ()))
+    is_number(event["n"])
+    one_of(event["phase"], *(phase.id for phase in PHASES))
+    is_text(event["function"])
+    is_text(event["text"])
+    is_flag(event["done"])
+    one_of(event["kind"], "open", "ioctl", "decision", "end")
+    one_of(event["fd"], *(("system", "vm", "vcpu") if event["kind"] == "ioctl" else (None,)))
+    if event["kind"] == "ioctl":
+        assert event["ioctl"].startswith("KVM_")
+    else:
+        assert event["ioctl"] is None
+        assert event["done"]
+    if event["kind"] in ("open", "ioctl"):
+        assert isinstance(event["request"], dict)
+        assert event["rule"] is None
+        check_answer(event)
+    else:
+        assert [event[key] for key in ("request", "result", "errno", "reply")] == [None] * 4
+        assert (event["rule"] is None) == (event["kind"] == "end")
+        is_text_or_null(event["rule"])
+    if event["phase"] == "words":
+        assert event["word"].startswith("FEAT_")
+        one_of(event["branch"], "CPUID_FEATURE_WORD", "MSR_FEATURE_WORD")
+
+
+def check_answer(event: Any) -> None:
+    if not event["done"]:
+        assert [event[key] for key in ("result", "errno", "reply")] == [None] * 3
+        return
+    if event["result"] is None:
+        assert (event["errno"], event["reply"]) == (None, None)
+        return
+    is_number(event["result"])
+    assert (event["result"] == -1) == (event["errno"] is not None)
+    is_text_or_null(event["errno"])
+    for name, value in (event["reply"] or {}).items():
+        one_of(name, "nmsrs", "indices", "values", "nent", "value")
+        if name in ("nmsrs", "nent"):
+            is_number(value)
+        elif name == "value":
+            is_hex(value)
+        else:
+            for each in value:
+                is_hex(each)
+
+
+def check_lists(document: Any, source: str) -> None:
+    top(keys(document, *TOP, "index_list", "feature_list"), source)
+    index_list = keys(document["index_list"], "probe", "count", "freed", "entries")
+    probe = keys(index_list["probe"], "errno", "nmsrs")
+    is_text_or_null(probe["errno"])
+    is_number(probe["nmsrs"])
+    assert index_list["freed"] is True
+    assert index_list["count"] == len(index_list["entries"])
+    for entry in index_list["entries"]:
+        keys(entry, "index", "names", "array", "array_sure", "use", "flag")
+        is_hex(entry["index"])
+        check_names(entry["names"])
+        one_of(entry["array"], "msrs_to_save", "msrs_to_save_pmu", "emulated_msrs", None)
+        is_flag(entry["array_sure"])
+        one_of(entry["use"], "flag", "transferred", "never")
+        assert (entry["flag"] is not None) == (entry["use"] == "flag")
+        assert entry["flag"] is None or entry["flag"].startswith("has_")
+    feature_list = keys(document["feature_list"], "cap", "null", "entries")
+    is_number(feature_list["cap"])
+    is_flag(feature_list["null"])
+    for entry in feature_list["entries"]:
+        keys(entry, "index", "names", "status", "kvm")
+        is_hex(entry["index"])
+        check_names(entry["names"])
+        one_of(entry["status"], "ok", "refused", "error", "unknown")
+        is_hex_or_null(entry["kvm"])
+        assert (entry["kvm"] is not None) == (entry["status"] == "ok")
+
+
+def check_names(names: object) -> None:
+    assert isinstance(names, list)
+    for name in names:
+        is_text(name)
+
+
+def check_lineage(lineage: object) -> None:
+    assert isinstance(lineage, list)
+    for step in lineage:
+        keys(step, "rule", "before", "after", "source", "text")
+        is_text(step["rule"])
+        is_text(step["text"])
+        assert step["source"].endswith(", QEMU 7.2")
+        is_hex_or_null(step["before"])
+        is_hex_or_null(step["after"])
+    for step, following in pairwise(lineage):
+        assert following["before"] == step["after"], "each rule goes on from what the one before it left"
+
+
+GET = (
+    *TOP,
+    *("index", "names", "in_index_list", "in_feature_list", "branch", "status", "errno"),
+    *("kvm", "supported", "migratable", "word", "flag", "fields", "lineage"),
+)
+
+
+def check_get(document: Any, source: str, index: int) -> None:
+    top(keys(document, *GET), source)
+    assert document["index"] == hex(index)
+    check_names(document["names"])
+    is_flag(document["in_index_list"])
+    is_flag(document["in_feature_list"])
+    one_of(document["branch"], "cache null", "not listed", "asked")
+    one_of(document["status"], *STATUSES)
+    assert (document["branch"] == "asked") == document["in_feature_list"]
+    assert (document["errno"] is not None) == (document["status"] == "error")
+    assert (document["kvm"] is not None) == (document["status"] == "ok")
+    for layer in ("kvm", "supported", "migratable"):
+        is_hex_or_null(document[layer])
+    is_text_or_null(document["word"])
+    is_text_or_null(document["flag"])
+    for field in document["fields"]:
+        keys(field, "bits", "name", "value", "text")
+        assert all(part.isdecimal() for part in field["bits"].split(":"))
+        is_text(field["name"])
+        is_hex(field["value"])
+        assert isinstance(field["text"], str)
+    check_lineage(document["lineage"])
+    if document["word"] is None:
+        assert (document["supported"], document["migratable"], document["lineage"]) == (None, None, [])
+
+
+def check_words(document: Any, source: str) -> None:
+    top(keys(document, *TOP, "words"), source)
+    for name, word in document["words"].items():
+        assert name.startswith("FEAT_")
+        keys(word, "kind", "where", "kvm", "supported", "migratable", "features", "lineage")
+        one_of(word["kind"], "cpuid", "msr")
+        is_text(word["where"])
+        check_lineage(word["lineage"])
+        for layer in ("kvm", "supported", "migratable"):
+            is_hex_or_null(word[layer])
+        assert [feature["bit"] for feature in word["features"]] == sorted({f["bit"] for f in word["features"]})
+        for feature in word["features"]:
+            keys(feature, "bit", "name", "kvm", "supported", "migratable")
+            is_number(feature["bit"])
+            is_text(feature["name"])
+            one_of(feature["kvm"], True, False, None)
+            assert (feature["kvm"] is None) == (word["kvm"] is None)
+            for layer in ("supported", "migratable"):
+                value = word[layer]
+                assert feature[layer] is (None if value is None else bool(int(value, 16) >> feature["bit"] & 1))

@@ -1,0 +1,158 @@
+"""How usage is read: names, versions, the first word, and what is said of mistakes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from command_line import EPYC, one_sentence
+
+from msrtui.cli import explore
+from msrtui.cli.__main__ import main
+from msrtui.cli.commands import COMMANDS
+from msrtui.resources import bundled_hosts
+from msrtui.tui import app
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(list(arguments)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    return one_sentence(err)
+
+
+@pytest.mark.parametrize(
+    "name", ["0x10a", "266", "ARCH_CAPABILITIES", "msr_ia32_arch_capabilities", "ia32-arch-capabilities", "10a"]
+)
+def test_an_msr_is_found_by_number_and_by_name(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["get", name, EPYC, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["index"] == "0x10a"
+
+
+def test_an_unknown_name_gets_the_nearest_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "ARCH_CAPABILITIES" in fails(capsys, "get", "ARCH_CAPABILITES", EPYC)
+
+
+@pytest.mark.parametrize("name", ["-1", "0x100000000", "", "no such msr at all", "\x1b[31mRED", "9" * 5000])
+def test_what_is_no_msr_is_said_in_one_sentence(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fails(capsys, "get", name, EPYC).isprintable()
+
+
+@pytest.mark.parametrize("version", ["7.2", "7.2.22", "v7.2.0"])
+def test_a_version_is_taken_as_people_write_it(version: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["words", EPYC, "--qemu", version, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["qemu"] == "7.2"
+
+
+@pytest.mark.parametrize("version", ["9.9", "auto", "", "7", "seven", "7.2\x1b[2J"])
+@pytest.mark.parametrize("command", [["trace"], ["lists"], ["words"], ["get", "0x10a"]])
+def test_a_version_that_is_not_there_cannot_be_done(
+    command: list[str], version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "7.2" in fails(capsys, *command, EPYC, "--qemu", version)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["get"], "MSR"),
+        (["trace", EPYC, "two"], "two"),
+        (["trace", "--nonsense"], "--nonsense"),
+        (["lists", "--irqchip", "maybe"], "maybe"),
+        (["lists", EPYC, "--machine", "arm-virt;"], "--machine"),
+        (["--nonsense"], "--nonsense"),
+        (["--qemu", "7.2", "trace"], "msrtui trace"),
+        (["doctor", EPYC], "unrecognized"),
+    ],
+)
+def test_bad_usage_is_one_sentence(arguments: list[str], part: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert part.lower() in fails(capsys, *arguments).lower()
+
+
+def test_options_of_the_profile_change_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    def migratable(*options: str) -> str:
+        assert main(["get", "0x10a", EPYC, "--json", *options]) == 0
+        value = json.loads(capsys.readouterr().out)["migratable"]
+        assert isinstance(value, str)
+        return value
+
+    assert migratable() == "0x69"
+    assert migratable("--no-migratable") == "0x400000000c000069"
+
+
+def test_the_irqchip_and_cpu_pm_change_the_conversation(capsys: pytest.CaptureFixture[str]) -> None:
+    def asked(*options: str) -> list[str]:
+        assert main(["trace", EPYC, "--json", *options]) == 0
+        events = json.loads(capsys.readouterr().out)["events"]
+        return [f"{event['ioctl']} {(event['request'] or {}).get('capability', '')}".strip() for event in events]
+
+    assert "KVM_CREATE_IRQCHIP" in asked()
+    assert "KVM_CREATE_IRQCHIP" not in asked("--irqchip", "off")
+    assert "KVM_ENABLE_CAP KVM_CAP_SPLIT_IRQCHIP" in asked("--irqchip", "split")
+    assert "KVM_CHECK_EXTENSION KVM_CAP_X86_DISABLE_EXITS" in asked("--cpu-pm")
+
+
+def test_text_says_which_options_were_given(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--irqchip", "off", "--cpu-pm", "--pmu", "off", "--machine", "q35", "--no-migratable"]
+    assert main(["words", EPYC, *options]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith("QEMU 7.2 (machine q35, irqchip off, cpu-pm, pmu off, migratable off) on")
+
+
+def test_a_bundled_host_is_a_source_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    name = bundled_hosts()[0]
+    assert main(["lists", name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["source"] == name
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
+def test_help_and_version_are_no_errors(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*command, "--help"]) == 0
+    assert "usage: msrtui" in capsys.readouterr().out
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    from msrtui import __version__
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"msrtui {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [([], []), ([EPYC], [EPYC]), (["--step"], ["--step"]), ([EPYC, "--step"], [EPYC, "--step"])],
+)
+def test_a_first_word_that_is_no_command_opens_the_app(
+    arguments: list[str], expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[list[str]] = []
+
+    def run(given: list[str]) -> int:
+        opened.append(given)
+        return 0
+
+    monkeypatch.setattr(explore, "run", run)
+    assert main(arguments) == 0
+    assert opened == [expected]
+
+
+def test_the_app_gets_the_sources_the_profile_and_where_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+
+    def run(sources: Any, qemu: Any, **options: Any) -> int:
+        given.append(([source.name for source in sources], qemu.irqchip, options["step"], options["tier"]))
+        return 0
+
+    monkeypatch.setattr(app, "run", run)
+    assert main([EPYC, "--step", "--irqchip", "off", "--glyphs", "ascii"]) == 0
+    assert given == [([EPYC], "off", True, "ascii")]
+
+
+def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(_: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(explore, "run", interrupted)
+    assert main([]) == 130
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,86 @@
+"""What the CPUID instruction says here, against what the kernel says of the same CPU."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from msrtui.kvm import host_cpuid
+from msrtui.kvm.host_cpuid import Registers
+from msrtui.kvm.live import LiveHost
+from msrtui.kvm.requests import HostCpuid
+
+
+@pytest.fixture(autouse=True)
+def cpu() -> Iterator[int]:
+    """The CPU that this test and its children run on."""
+    before = os.sched_getaffinity(0)
+    chosen = min(before)
+    os.sched_setaffinity(0, {chosen})
+    host_cpuid._from_instruction.cache_clear()
+    yield chosen
+    host_cpuid._from_instruction.cache_clear()
+    os.sched_setaffinity(0, before)
+
+
+@pytest.fixture
+def instruction(missing: Callable[[str], NoReturn]) -> dict[tuple[int, int], Registers]:
+    """Every leaf as the child that runs the instruction read it."""
+    table, how = host_cpuid._from_instruction()
+    if platform.machine() != "x86_64":
+        assert (table, how) == ({}, "this machine is not x86-64")
+        missing(how)
+    assert how == "the instruction"
+    return table
+
+
+def _cpuinfo(cpu: int) -> dict[str, str]:
+    for block in Path("/proc/cpuinfo").read_text().split("\n\n"):
+        facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in block.splitlines())}
+        if facts.get("processor") == str(cpu):
+            return facts
+    raise AssertionError(f"/proc/cpuinfo has no processor {cpu}")
+
+
+def test_the_instruction_agrees_with_the_kernel_on_the_cpu(
+    instruction: dict[tuple[int, int], Registers], cpu: int
+) -> None:
+    facts = _cpuinfo(cpu)
+    _, ebx, ecx, edx = instruction[0, 0]
+    assert b"".join(word.to_bytes(4, "little") for word in (ebx, edx, ecx)).decode("ascii") == facts["vendor_id"]
+    signature = instruction[1, 0][0]
+    base = signature >> 8 & 0xF
+    family = base + (signature >> 20 & 0xFF if base == 15 else 0)
+    model = (signature >> 4 & 0xF) | (signature >> 12 & 0xF0 if base in (6, 15) else 0)
+    shown = (facts["cpu family"], facts["model"], facts["stepping"])
+    assert (str(family), str(model), str(signature & 0xF)) == shown
+
+
+def test_the_instruction_reads_every_leaf_that_qemus_rules_read(
+    instruction: dict[tuple[int, int], Registers],
+) -> None:
+    assert set(instruction) == set(host_cpuid.LEAVES)
+
+
+def test_the_instruction_and_the_kernels_cpuid_device_agree(
+    instruction: dict[tuple[int, int], Registers], cpu: int, missing: Callable[[str], NoReturn]
+) -> None:
+    if not os.access(f"/dev/cpu/{cpu}/cpuid", os.R_OK):
+        missing(f"needs to read /dev/cpu/{cpu}/cpuid")
+    for leaf, subleaf in host_cpuid.LEAVES:
+        registers, how = host_cpuid._from_device(leaf, subleaf)
+        assert how == f"/dev/cpu/{cpu}/cpuid"
+        assert registers == instruction[leaf, subleaf], (hex(leaf), subleaf)
+
+
+def test_what_is_read_says_where_it_is_from() -> None:
+    registers, how = host_cpuid.read(0, 0)
+    assert how
+    if registers is not None:
+        assert how == "the instruction" or how.startswith("/dev/cpu/")
+        assert LiveHost().ask(HostCpuid(0, 0)).registers == registers

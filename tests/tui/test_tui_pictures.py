@@ -1,0 +1,35 @@
+"""The pictures in the README are what the app draws today.
+
+``MSRTUI_WRITE_PICTURES=1 python -m pytest tests/tui/test_tui_pictures.py`` draws them anew.
+"""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from pathlib import Path
+from typing import Any, cast
+
+from msrtui.qemu.profile import QemuProfile
+from msrtui.snapshot.sources import open_source
+from msrtui.tui.app import MsrtuiApp
+from msrtui.tui.export import svg_of
+
+
+def words_of(svg: str) -> list[str]:
+    """The texts of an SVG in order; how they are laid out is Textual's affair."""
+    return [html.unescape(text).replace("\xa0", " ").strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)]
+
+
+async def test_the_readmes_picture_shows_what_the_app_shows(root: Path) -> None:
+    path = root / "tests" / "pictures" / "explorer.svg"
+    app = MsrtuiApp(open_source("amd-epyc-pvm-linux6.18"), QemuProfile(), theme="msrtui-dark", tier="full")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.pause()
+        drawn = svg_of(cast("Any", app))
+    if os.environ.get("MSRTUI_WRITE_PICTURES"):
+        path.write_text(drawn, encoding="utf-8")
+    assert words_of(path.read_text(encoding="utf-8")) == words_of(drawn)
+    assert "http" not in drawn.replace("http://www.w3.org", "")
+    assert "tests/pictures/explorer.svg" in (root / "README.md").read_text(encoding="utf-8")
