@@ -22,6 +22,8 @@ CPUID_FOUND = rules.register("cpuid-found", rules.KVM_C, "kvm_arch_get_supported
 CPUID_ABSENT = rules.register("cpuid-absent", rules.KVM_C, "kvm_arch_get_supported_cpuid")
 CPUID_NOT_KNOWN = rules.register("cpuid-not-known", rules.KVM_C, "kvm_arch_get_supported_cpuid")
 
+XCOMP_FAILED = rules.register("xcomp-guest-supp-failed", rules.KVM_C, "kvm_arch_get_supported_cpuid")
+
 CPUID_ROOM_LIMIT = 1 << 20
 """No kernel gives more than 256 entries; a source that never says enough must not be asked for ever."""
 
@@ -229,6 +231,10 @@ def _xcomp(half: int) -> _Body:
         if not (yield from _there(Cap.SYS_ATTRIBUTES)):
             return value
         reply = yield from ask(GetDeviceAttr(abi.KVM_X86_GRP_SYSTEM, abi.KVM_X86_XCOMP_GUEST_SUPP))
+        if reply.errno not in (None, abi.ENXIO):
+            # printed and forgotten; ENXIO, a kernel without the attribute, is passed over in silence
+            text = f"KVM_GET_DEVICE_ATTR(0, KVM_X86_XCOMP_GUEST_SUPP) error: {-reply.errno}"
+            yield Decision(XCOMP_FAILED, {"text": text, "errno": reply.errno})
         return value if reply.value is None else reply.value >> 32 * half & 0xFFFFFFFF
 
     return xcomp_guest_supp

@@ -189,6 +189,7 @@ _DECISIONS: dict[str, _Say] = {
     cpuid.CPUID_FULL: _text("{nent} entries fill the room exactly: not trusted, asked again with twice the room"),
     cpuid.CPUID_KEPT: _text("keeps the {nent} entries for the life of the process"),
     cpuid.CPUID_NOT_KNOWN: _text("the source does not hold KVM's CPUID table"),
+    cpuid.XCOMP_FAILED: _text("{text}. KVM's own value stays"),
     words.DISPATCH: _dispatch,
     words.MIGRATABLE_MASK: _masked,
     words.MIGRATABLE_OFF: _text("migratable=off: no mask"),

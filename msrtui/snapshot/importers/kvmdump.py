@@ -143,13 +143,14 @@ def _number(text: str, at: str) -> int:
     return int(text)
 
 
+_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+
+
 def _as_hex(value: object, at: str, bits: int) -> int:
-    if isinstance(value, str) and len(value) <= 18 and value.startswith("0x"):
-        try:
-            number = int(value, 16)
-        except ValueError:
-            number = -1
-        if 0 <= number < 1 << bits and "_" not in value:
+    # int() would also take blanks, underscores and other scripts' digits: nothing that hex() prints
+    if isinstance(value, str) and value.startswith("0x") and 2 < len(value) <= 18 and _HEX_DIGITS.issuperset(value[2:]):
+        number = int(value, 16)
+        if number < 1 << bits:
             return number
     raise _Wrong(f"{at} is not a hexadecimal number of {bits} bits")
 
