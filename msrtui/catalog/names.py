@@ -15,7 +15,7 @@ _INDEX_LIMIT = 1 << 32  # RDMSR takes the index in ECX
 _SHOWN_TEXT = 60  # as much of what was typed as a message repeats
 
 
-class UnknownMsr(ValueError):  # noqa: N818 - named for what happened, as the other errors of msrtui
+class UnknownMsr(ValueError):
     """What was typed is neither the number nor the name of an MSR; ``str()`` is one sentence to show.
 
     ``text`` is what was typed; ``nearest`` holds up to three short names like it, the likeliest first.

@@ -7,6 +7,9 @@ COMMANDS = {
     "trace": "the conversation, event by event",
     "get": "one MSR: lists, values, lineage, fields",
     "words": "QEMU's feature words with every layer",
+    "verify": "msrtui's answers against a real QEMU's, on this machine",
+    "features": "what a guest gets: every CPU feature, and why not more",
+    "models": "which CPU models run here, and what the others lack",
     "doctor": "can KVM be used here, by you; if not, what to do",
 }
 """Each is a module of this package, imported when it runs; any other first word is a source for the app."""

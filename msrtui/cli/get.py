@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profile_from, source_from
+from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profiles_from, source_from
 from msrtui.cli.output import note, say, say_json
 from msrtui.errors import BadRequest
 from msrtui.snapshot.sources import Source
@@ -27,24 +27,25 @@ def parser() -> Parser:
 def run(arguments: list[str]) -> int:
     """Print one MSR. Raises MsrtuiError where there is no such MSR or no KVM to ask."""
     options = parser().parse_args(arguments)
-    profile = profile_from(options)
+    versions, profiles = profiles_from(options)
     index = _index(options.msr)
     source = source_from(options)
 
     from msrtui.report import get
+    from msrtui.report.between import one_document, one_text
     from msrtui.report.views import view_host
     from msrtui.snapshot.sources import require_kvm
 
     with source.answerer.held():
         require_kvm(source)
-        host = view_host(source.name, profile, source.answerer)
-        if options.ask and host.lists.in_feature_list(index) is not True:
+        hosts = [view_host(source.name, profile, source.answerer) for profile in profiles]
+        if options.ask and hosts[0].lists.in_feature_list(index) is not True:
             _warn_of_the_log(source)
-        view = get.view_msr(index, profile, host, ask=options.ask)
+        views = [(p, get.view_msr(index, p, host, ask=options.ask)) for p, host in zip(profiles, hosts, strict=True)]
     if options.json:
-        say_json(get.get_document(source.name, profile, view))
+        say_json(one_document(versions, [get.get_document(source.name, *each) for each in views]))
     else:
-        say(get.get_text(source.name, source.about, profile, view))
+        say(one_text(versions, [get.get_text(source.name, source.about, *each) for each in views]))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profile_from, source_from
+from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profiles_from, source_from
 from msrtui.cli.output import say, say_json
 
 
@@ -18,20 +18,21 @@ def parser() -> Parser:
 def run(arguments: list[str]) -> int:
     """Print both lists. Raises MsrtuiError where they cannot be had."""
     options = parser().parse_args(arguments)
-    profile = profile_from(options)
+    versions, profiles = profiles_from(options)
     source = source_from(options)
 
     from msrtui.report import lists
+    from msrtui.report.between import one_document, one_text
     from msrtui.report.views import view_host
     from msrtui.snapshot.sources import require_kvm
 
     with source.answerer.held():
         require_kvm(source)
-        view = view_host(source.name, profile, source.answerer)
+        views = [(profile, view_host(source.name, profile, source.answerer)) for profile in profiles]
         if options.json:
-            answer = lists.lists_document(source.name, profile, view)
+            answer = one_document(versions, [lists.lists_document(source.name, *each) for each in views])
         else:
-            text = lists.lists_text(source.name, source.about, profile, view)
+            text = one_text(versions, [lists.lists_text(source.name, source.about, *each) for each in views])
     if options.json:
         say_json(answer)
     else:

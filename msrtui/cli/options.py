@@ -7,8 +7,10 @@ import os
 from typing import NoReturn
 
 from msrtui.cli.output import note, say
+from msrtui.cli.versions import versions_of
 from msrtui.errors import BadRequest
-from msrtui.qemu.profile import DEFAULT_VERSION, QemuProfile, version_label
+from msrtui.qemu.profile import DEFAULT_VERSION, QemuProfile
+from msrtui.report.between import Versions
 from msrtui.snapshot.sources import Source, open_source
 
 
@@ -67,7 +69,10 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
     """The options that say which QEMU is meant."""
     group = parser.add_argument_group("which QEMU")
     group.add_argument(
-        "--qemu", metavar="VERSION", default=DEFAULT_VERSION, help=f"its version (default {DEFAULT_VERSION})"
+        "--qemu",
+        metavar="VERSION",
+        default=DEFAULT_VERSION,
+        help=f"its version, or auto: that of a QEMU that runs or is installed here (default {DEFAULT_VERSION})",
     )
     group.add_argument("--machine", metavar="TYPE", default="none", help="none, pc, q35, pc-q35-7.2 … (default none)")
     group.add_argument("--irqchip", choices=("on", "split", "off"), default="on", help="kernel-irqchip (default on)")
@@ -77,13 +82,43 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
 
 
 def profile_from(options: argparse.Namespace) -> QemuProfile:
-    """The profile that the options describe. Raises BadRequest where there is none."""
-    if options.qemu == "auto":
-        raise BadRequest(f"--qemu auto is not in this version of msrtui; name the version, such as {DEFAULT_VERSION}.")
+    """The one profile that the options describe. Raises BadRequest where there is none of that version."""
+    versions = _versions_from(options)
+    if not versions.sure:
+        raise BadRequest(
+            f"There is no profile for QEMU {versions.label}, and a conversation cannot be put together from two: name "
+            f"one of its neighbours, {' or '.join(versions.profiles)}."
+        )
+    return _profile(options, versions.label)
+
+
+def profiles_from(options: argparse.Namespace) -> tuple[Versions, tuple[QemuProfile, ...]]:
+    """The version that the options name, and its profile, or those of both its neighbours.
+
+    Raises BadRequest where there is neither. That there are two is said on standard error.
+    """
+    versions = _versions_from(options)
+    profiles = tuple(_profile(options, label) for label in versions.profiles)
+    if not versions.sure:
+        note(versions.warning)
+    return versions, profiles
+
+
+def _versions_from(options: argparse.Namespace) -> Versions:
+    if options.qemu != "auto":
+        return versions_of(options.qemu)
+    from msrtui.host.qemus import find_qemu
+
+    found = find_qemu()
+    note(found.sentence)
+    return versions_of(found.version)
+
+
+def _profile(options: argparse.Namespace, label: str) -> QemuProfile:
     if not _is_machine(options.machine):
         raise BadRequest("--machine takes none, pc, q35, microvm, isapc or a versioned type such as pc-q35-7.2.")
     return QemuProfile(
-        label=version_label(options.qemu),
+        label=label,
         machine=options.machine,
         irqchip=options.irqchip,
         cpu_pm=options.cpu_pm,

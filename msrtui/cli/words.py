@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profile_from, source_from
+from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profiles_from, source_from
 from msrtui.cli.output import say, say_json
 
 _EPILOG = """supported: what QEMU's filter compares a CPU with. migratable: what -cpu host starts from."""
@@ -20,19 +20,20 @@ def parser() -> Parser:
 def run(arguments: list[str]) -> int:
     """Print every feature word. Raises MsrtuiError where they cannot be had."""
     options = parser().parse_args(arguments)
-    profile = profile_from(options)
+    versions, profiles = profiles_from(options)
     source = source_from(options)
 
     from msrtui.report import words
+    from msrtui.report.between import one_document, one_text
     from msrtui.report.views import view_host, view_words
     from msrtui.snapshot.sources import require_kvm
 
     with source.answerer.held():
         require_kvm(source)
-        host = view_host(source.name, profile, source.answerer)
-        views = view_words(host, profile.tables.words)
+        hosts = [view_host(source.name, profile, source.answerer) for profile in profiles]
+        views = [(p, host, view_words(host, p.tables.words)) for p, host in zip(profiles, hosts, strict=True)]
     if options.json:
-        say_json(words.words_document(source.name, profile, views))
+        say_json(one_document(versions, [words.words_document(source.name, p, of) for p, _, of in views]))
     else:
-        say(words.words_text(source.name, source.about, profile, host, views))
+        say(one_text(versions, [words.words_text(source.name, source.about, *each) for each in views]))
     return 0

@@ -61,6 +61,7 @@ class Cap(IntEnum):
     READONLY_MEM = 81
     IRQFD_RESAMPLE = 82
     EXT_EMUL_CPUID = 95
+    S390_IRQCHIP = 99
     VM_ATTRIBUTES = 101
     X86_SMM = 117
     MULTI_ADDRESS_SPACE = 118
@@ -86,6 +87,10 @@ class Cap(IntEnum):
     DISABLE_QUIRKS2 = 213
     X86_TRIPLE_FAULT_EVENT = 218
     X86_NOTIFY_VMEXIT = 219
+    USER_MEMORY2 = 231
+    MEMORY_ATTRIBUTES = 233
+    GUEST_MEMFD = 234
+    PRE_FAULT_MEMORY = 236
 
     @property
     def symbol(self) -> str:

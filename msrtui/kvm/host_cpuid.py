@@ -1,8 +1,9 @@
 """What the CPUID instruction says on this host. QEMU executes it itself, beside KVM's table, for a few rules.
 
-Two ways, in order: the kernel's /dev/cpu/N/cpuid, which as a rule only root may read; then the instruction
+Three ways, in order: the kernel's /dev/cpu/N/cpuid, which as a rule only root may read; then the instruction
 itself, in a short-lived child process, because a hardened system may refuse executable memory or kill who
-asks for it. Where neither answers, the registers are unknown and the caller is told why; they are never 0.
+asks for it; then what /proc/cpuinfo says, which is enough for the few bits that QEMU's rules read. Where none
+answers, the registers are unknown and the caller is told why; they are never 0.
 """
 
 from __future__ import annotations
@@ -44,8 +45,11 @@ def read(leaf: int, subleaf: int) -> tuple[Registers | None, str]:
     registers, how = _from_device(leaf, subleaf)
     if registers is not None:
         return registers, how
-    table, how = _from_instruction()
-    return table.get((leaf, subleaf)), how
+    table, why_not = _from_instruction()
+    if table:
+        return table.get((leaf, subleaf)), why_not
+    registers = _from_cpuinfo().get((leaf, subleaf))
+    return (registers, CPUINFO) if registers is not None else (None, why_not)
 
 
 def _from_device(leaf: int, subleaf: int) -> tuple[Registers | None, str]:
@@ -92,3 +96,41 @@ def _from_instruction() -> tuple[dict[tuple[int, int], Registers], str]:
         leaf, sub, eax, ebx, ecx, edx = (int(word, 16) for word in line.split())
         table[leaf, sub] = (eax, ebx, ecx, edx)
     return table, "the instruction"
+
+
+CPUINFO = "/proc/cpuinfo"
+_FLAGS = {
+    (0x7, 0): {"erms": (1, 9), "fsrm": (3, 4)},
+    (0x7, 1): {"fzrm": (0, 10), "fsrs": (0, 11), "fsrc": (0, 12)},
+}
+"""Flags of /proc/cpuinfo by the leaf that QEMU's rules read them from: (which register, which bit)."""
+
+
+@lru_cache(maxsize=1)
+def _from_cpuinfo() -> dict[tuple[int, int], Registers]:
+    """Leaves 0, 1, 7.0 and 7.1 as far as /proc/cpuinfo tells: vendor, signature, and the bits of ``_FLAGS`` only.
+
+    The last resort: opening that file interrupts every CPU on Linux 4.15 to 5.18.
+    """
+    try:
+        with open(CPUINFO, encoding="ascii", errors="replace") as file:  # noqa: PTH123
+            text = file.read(65536).split("\n\n")[0]
+    except OSError:
+        return {}
+    facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+    try:
+        vendor = facts["vendor_id"].encode("ascii")
+        family, model, stepping = (int(facts[name]) for name in ("cpu family", "model", "stepping"))
+    except (KeyError, ValueError):
+        return {}
+    base = min(family, 15)
+    signature = stepping | (model & 15) << 4 | base << 8 | (model >> 4) << 16 | (family - base) << 20
+    name = [int.from_bytes(vendor[at : at + 4].ljust(4, b"\0"), "little") for at in (0, 4, 8)]
+    table: dict[tuple[int, int], Registers] = {(0, 0): (7, name[0], name[2], name[1]), (1, 0): (signature, 0, 0, 0)}
+    flags = set(facts.get("flags", "").split())
+    for leaf, bits in _FLAGS.items():
+        registers = [0, 0, 0, 0]
+        for flag, (register, bit) in bits.items():
+            registers[register] |= (flag in flags) << bit
+        table[leaf] = (registers[0], registers[1], registers[2], registers[3])
+    return table

@@ -7,6 +7,7 @@ device is open only for the length of one question, or of a ``with live.held():`
 from __future__ import annotations
 
 import os
+from _thread import RLock
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -74,15 +75,17 @@ class LiveHost:
         self.path = path
         self._fd: int | None = None
         self._holders = 0
+        self._lock = RLock()  # the app asks from a worker while its own thread steps
 
     def ask(self, request: Request[R]) -> R:
         """One question, one system call (three where nothing holds the device open)."""
-        if self._fd is not None and (call := _CALLS.get(type(request))) is not None:
-            return cast(R, call(self._fd, request))  # the short way of a whole run: the device is held open
+        with self._lock:
+            if self._fd is not None and (call := _CALLS.get(type(request))) is not None:
+                return cast(R, call(self._fd, request))  # the short way of a whole run: the device is held open
         if isinstance(request, HostCpuid):
             return cast(R, self._host_cpuid(request))
         try:
-            with self.held():
+            with self.held(), self._lock:
                 fd = self._open()
                 if isinstance(request, OpenDevice):
                     return cast(R, Reply(0))
@@ -94,14 +97,16 @@ class LiveHost:
     @contextmanager
     def held(self) -> Iterator[LiveHost]:
         """Keep the device open, once it was opened, until the end of the ``with``."""
-        self._holders += 1
+        with self._lock:
+            self._holders += 1
         try:
             yield self
         finally:
-            self._holders -= 1
-            if not self._holders and self._fd is not None:
-                os.close(self._fd)
-                self._fd = None
+            with self._lock:
+                self._holders -= 1
+                if not self._holders and self._fd is not None:
+                    os.close(self._fd)
+                    self._fd = None
 
     def _open(self) -> int:
         if self._fd is None:

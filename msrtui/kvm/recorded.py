@@ -117,8 +117,11 @@ class RecordedHost:
                 answer = said.attributes.get((group, attr))
                 return ValueReply(None) if answer is None else ValueReply(answer.result, answer.errno, answer.value)
             case HostCpuid(function, index):
-                registers = said.host_cpuid.get((function, index))
-                return HostCpuidReply(0 if registers else None, None, registers, "recorded" if registers else "")
+                if not said.host_cpuid:
+                    return HostCpuidReply(None)
+                # a recording holds every leaf that the CPU has: of any other the instruction gives zeros
+                registers = said.host_cpuid.get((function, index), (0, 0, 0, 0))
+                return HostCpuidReply(0, None, registers, "recorded")
         raise TypeError(f"a recorded host cannot be asked {request!r}")
 
     def _msrs(self, indices: tuple[int, ...]) -> MsrsReply:

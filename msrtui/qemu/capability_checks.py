@@ -1,7 +1,8 @@
 """What QEMU's start asks and does before and around the two MSR lists, in order, by version.
 
-Source: accel/kvm/kvm-all.c kvm_init, kvm_irqchip_create; target/i386/kvm/kvm.c kvm_arch_init. The order was
-checked against the system calls of a running QEMU of that version.
+Source: accel/kvm/kvm-all.c kvm_init, kvm_irqchip_create; target/i386/kvm/kvm.c (up to 5.2 target/i386/kvm.c)
+kvm_arch_init. Each version's table says whether the order was read there, or also seen in the system calls of
+a running QEMU of that version.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from msrtui.kvm.requests import Fd
 
 
 class Ask(NamedTuple):
-    """kvm_check_extension on the system fd, asked only where ``after`` (asked before it) was there."""
+    """kvm_check_extension on the system fd, asked only where ``after`` (asked before it) was there.
+
+    ``machine``: only for a machine with vCPUs, that is not for ``-machine none``.
+    """
 
     cap: Cap
     after: Cap | None = None
+    machine: bool = False
 
 
 class Require(NamedTuple):
@@ -27,9 +32,11 @@ class Require(NamedTuple):
 
 
 class AskVm(NamedTuple):
-    """kvm_vm_check_extension: asked on the VM fd, which msrtui does not have."""
+    """kvm_vm_check_extension: asked on the VM fd, which msrtui does not have. Else as Ask."""
 
     cap: Cap
+    after: Cap | None = None
+    machine: bool = False
 
 
 class OnVm(NamedTuple):
@@ -47,8 +54,6 @@ class OnVm(NamedTuple):
 
 Check: TypeAlias = "Ask | Require | AskVm | OnVm"
 
-_ENABLE = "KVM_ENABLE_CAP"
-
 
 class Checks(NamedTuple):
     """The checks of one version, by the place where they stand."""
@@ -59,74 +64,193 @@ class Checks(NamedTuple):
     """kvm_arch_init, up to kvm_get_supported_msrs."""
     arch_after_lists: tuple[Check, ...]
     """kvm_arch_init, after kvm_get_supported_feature_msrs."""
-    arch_cpu_pm: tuple[Check, ...]
-    """Where ``-overcommit cpu-pm=on`` adds to kvm_arch_init, before ``arch_last``."""
     arch_last: tuple[Check, ...]
+    """kvm_arch_init, after what ``-overcommit cpu-pm=on`` adds (CPU_PM)."""
+    after_arch: tuple[Check, ...]
+    """kvm_init, between kvm_arch_init and kvm_irqchip_create."""
+    irqchip_routing: tuple[Check, ...]
+    """kvm_irqchip_create, once KVM has its irqchip."""
+    split_routing: tuple[Check, ...]
+    """What a split irqchip adds at the end: its 24 routes."""
+    irqchip_needs_irqfd: bool = False
+    """kvm_irqchip_create tests KVM_CAP_IRQFD and ends QEMU without it."""
+    irq_routing_first: bool = False
+    """kvm_arch_init begins with a test of KVM_CAP_IRQ_ROUTING and fails without it."""
 
 
-V7_2 = Checks(
-    before_lists=(
-        Ask(Cap.IMMEDIATE_EXIT),
-        Ask(Cap.NR_MEMSLOTS),
-        Ask(Cap.MULTI_ADDRESS_SPACE),
-        OnVm("KVM_CREATE_VM", fd="system", argument={"type": 0}),
-        AskVm(Cap.NR_VCPUS),
-        Ask(Cap.MAX_VCPUS),
-        Require(Cap.USER_MEMORY),
-        Require(Cap.DESTROY_MEMORY_REGION_WORKS),
-        Require(Cap.JOIN_MEMORY_REGIONS_WORKS),
-        Require(Cap.SET_TSS_ADDR),
-        Require(Cap.EXT_CPUID),
-        Require(Cap.MP_STATE),
-        Ask(Cap.COALESCED_MMIO),
-        Ask(Cap.COALESCED_PIO, after=Cap.COALESCED_MMIO),
-        Ask(Cap.MANUAL_DIRTY_LOG_PROTECT2),
-        OnVm(_ENABLE, after=Cap.MANUAL_DIRTY_LOG_PROTECT2, capability=Cap.MANUAL_DIRTY_LOG_PROTECT2),
-        Ask(Cap.VCPU_EVENTS),
-        Ask(Cap.X86_ROBUST_SINGLESTEP),
-        Ask(Cap.DEBUGREGS),
-        Ask(Cap.NESTED_STATE),
-        Ask(Cap.SIGNAL_MSI),
-        Ask(Cap.PCI_2_3),
-        Ask(Cap.IRQ_INJECT_STATUS),
-        Ask(Cap.READONLY_MEM),
-        Ask(Cap.IOEVENTFD),
-        Ask(Cap.IRQFD),
-        Ask(Cap.IRQFD_RESAMPLE),
-        Ask(Cap.VM_ATTRIBUTES),
-        Ask(Cap.IOEVENTFD_ANY_LENGTH),
-        Ask(Cap.SET_GUEST_DEBUG),
-        Ask(Cap.SET_GUEST_DEBUG2, after=Cap.SET_GUEST_DEBUG),
-    ),
-    arch_before_lists=(
-        Ask(Cap.IRQ_ROUTING),
-        Ask(Cap.XSAVE),
-        Ask(Cap.XCRS),
-        Ask(Cap.PIT_STATE2),
-        Ask(Cap.SREGS2),
-        Ask(Cap.HYPERV_VP_INDEX),
-        Ask(Cap.EXCEPTION_PAYLOAD),
-        OnVm(_ENABLE, after=Cap.EXCEPTION_PAYLOAD, capability=Cap.EXCEPTION_PAYLOAD),
-        Ask(Cap.X86_TRIPLE_FAULT_EVENT),
-        OnVm(_ENABLE, after=Cap.X86_TRIPLE_FAULT_EVENT, capability=Cap.X86_TRIPLE_FAULT_EVENT),
-    ),
-    arch_after_lists=(
-        Ask(Cap.SET_IDENTITY_MAP_ADDR),
-        OnVm("KVM_SET_IDENTITY_MAP_ADDR", after=Cap.SET_IDENTITY_MAP_ADDR, argument={"address": "0xfeffc000"}),
-        OnVm("KVM_SET_TSS_ADDR", argument={"address": "0xfeffd000"}),
-        Ask(Cap.X86_SMM),
-    ),
-    arch_cpu_pm=(
-        Ask(Cap.X86_DISABLE_EXITS),
-        OnVm(_ENABLE, capability=Cap.X86_DISABLE_EXITS),
-    ),
-    arch_last=(
-        Ask(Cap.X86_NOTIFY_VMEXIT),
-        AskVm(Cap.X86_USER_SPACE_MSR),
-        OnVm(_ENABLE, capability=Cap.X86_USER_SPACE_MSR),
-        OnVm("KVM_X86_SET_MSR_FILTER", argument={"msr": "0x35"}),
-    ),
+def _asks(*caps: Cap) -> tuple[Check, ...]:
+    return tuple(Ask(cap) for cap in caps)
+
+
+def _requires(*caps: Cap) -> tuple[Check, ...]:
+    return tuple(Require(cap) for cap in caps)
+
+
+def _ask_and_enable(cap: Cap) -> tuple[Check, ...]:
+    return Ask(cap), OnVm("KVM_ENABLE_CAP", after=cap, capability=cap)
+
+
+# --- kvm_init: the VM and its limits ---------------------------------------------------------------------------
+_SLOTS = _asks(Cap.IMMEDIATE_EXIT, Cap.NR_MEMSLOTS)
+_CREATE_VM: Check = OnVm("KVM_CREATE_VM", fd="system", argument={"type": 0})
+_VCPUS: tuple[Check, ...] = (AskVm(Cap.NR_VCPUS), Ask(Cap.MAX_VCPUS))
+
+_VM_3_1 = (*_SLOTS, _CREATE_VM, *_VCPUS)
+_VM_4_2 = (*_SLOTS, Ask(Cap.MULTI_ADDRESS_SPACE), _CREATE_VM, *_VCPUS)
+_VM_10_0 = (*_SLOTS, _CREATE_VM, AskVm(Cap.MULTI_ADDRESS_SPACE), *_VCPUS)
+_VM_10_2 = (*_SLOTS, _CREATE_VM, AskVm(Cap.MULTI_ADDRESS_SPACE), AskVm(Cap.NR_VCPUS), AskVm(Cap.MAX_VCPUS))
+
+# --- kvm_init: the required capabilities, kvm-all.c's and then x86's -------------------------------------------
+_GENERIC = _requires(Cap.USER_MEMORY, Cap.DESTROY_MEMORY_REGION_WORKS, Cap.JOIN_MEMORY_REGIONS_WORKS)
+_X86 = _requires(Cap.SET_TSS_ADDR, Cap.EXT_CPUID, Cap.MP_STATE)
+
+_REQUIRED_3_1 = (*_GENERIC, *_X86)
+_REQUIRED_8_2 = (
+    *_GENERIC,
+    *_requires(Cap.INTERNAL_ERROR_DATA, Cap.IOEVENTFD, Cap.IOEVENTFD_ANY_LENGTH),
+    *_X86,
+    *_requires(Cap.SIGNAL_MSI, Cap.IRQ_ROUTING, Cap.DEBUGREGS, Cap.XSAVE, Cap.VCPU_EVENTS),
+    *_requires(Cap.X86_ROBUST_SINGLESTEP, Cap.MCE, Cap.ADJUST_CLOCK, Cap.SET_IDENTITY_MAP_ADDR),
 )
 
-CHECKS: Mapping[str, Checks] = {"7.2": V7_2}
+# --- kvm_init: what it can do without --------------------------------------------------------------------------
+_COALESCED: tuple[Check, ...] = (Ask(Cap.COALESCED_MMIO), Ask(Cap.COALESCED_PIO, after=Cap.COALESCED_MMIO))
+_DIRTY_LOG = _ask_and_enable(Cap.MANUAL_DIRTY_LOG_PROTECT2)
+_VCPU_STATE = _asks(Cap.VCPU_EVENTS, Cap.X86_ROBUST_SINGLESTEP, Cap.DEBUGREGS)
+_INTERRUPTS = (
+    *_asks(Cap.SIGNAL_MSI, Cap.PCI_2_3, Cap.IRQ_INJECT_STATUS, Cap.READONLY_MEM, Cap.IOEVENTFD, Cap.IRQFD),
+    *_asks(Cap.IRQFD_RESAMPLE, Cap.VM_ATTRIBUTES, Cap.IOEVENTFD_ANY_LENGTH),
+)
+_DEBUG: tuple[Check, ...] = (Ask(Cap.SET_GUEST_DEBUG), Ask(Cap.SET_GUEST_DEBUG2, after=Cap.SET_GUEST_DEBUG))
+
+_OPTIONAL_3_1 = (*_COALESCED, *_VCPU_STATE, *_INTERRUPTS)
+_OPTIONAL_4_2 = (*_COALESCED, *_DIRTY_LOG, *_VCPU_STATE, Ask(Cap.NESTED_STATE), *_INTERRUPTS)
+_OPTIONAL_7_2 = (*_OPTIONAL_4_2, *_DEBUG)
+_OPTIONAL_8_2 = (
+    *_COALESCED,
+    *_DIRTY_LOG,
+    *_asks(Cap.VCPU_EVENTS, Cap.NESTED_STATE, Cap.IRQ_INJECT_STATUS, Cap.READONLY_MEM),
+    *_asks(Cap.IRQFD_RESAMPLE, Cap.VM_ATTRIBUTES),
+    *_DEBUG,
+)
+_OPTIONAL_10_0 = tuple(AskVm(Cap.READONLY_MEM) if row == Ask(Cap.READONLY_MEM) else row for row in _OPTIONAL_8_2)
+
+# --- kvm_arch_init, before the lists ---------------------------------------------------------------------------
+_XSAVE = _asks(Cap.XSAVE, Cap.XCRS, Cap.PIT_STATE2)
+_PAYLOAD = _ask_and_enable(Cap.EXCEPTION_PAYLOAD)
+_TRIPLE_FAULT = _ask_and_enable(Cap.X86_TRIPLE_FAULT_EVENT)
+
+_ARCH_3_1 = (*_XSAVE, Ask(Cap.HYPERV_VP_INDEX))
+_ARCH_4_2 = (*_ARCH_3_1, *_PAYLOAD)
+_ARCH_7_2 = (*_XSAVE, *_asks(Cap.SREGS2, Cap.HYPERV_VP_INDEX), *_PAYLOAD, *_TRIPLE_FAULT)
+_ARCH_8_2 = (*_asks(Cap.XCRS, Cap.SREGS2, Cap.HYPERV_VP_INDEX), *_PAYLOAD, *_TRIPLE_FAULT)
+
+# --- kvm_arch_init, after the lists ----------------------------------------------------------------------------
+_IDENTITY_MAP = "KVM_SET_IDENTITY_MAP_ADDR"
+_IDENTITY_MAP_AT = {"address": "0xfeffc000"}
+_TSS: Check = OnVm("KVM_SET_TSS_ADDR", argument={"address": "0xfeffd000"})
+_ADDRESSES_3_1: tuple[Check, ...] = (
+    Ask(Cap.SET_IDENTITY_MAP_ADDR),
+    OnVm(_IDENTITY_MAP, after=Cap.SET_IDENTITY_MAP_ADDR, argument=_IDENTITY_MAP_AT),
+    _TSS,
+)
+_ADDRESSES_8_2: tuple[Check, ...] = (OnVm(_IDENTITY_MAP, argument=_IDENTITY_MAP_AT), _TSS)
+# asked once more by the machine, where it has one that can do SMM
+_SMM_3_1: tuple[Check, ...] = (Ask(Cap.X86_SMM), Ask(Cap.X86_SMM, after=Cap.X86_SMM, machine=True))
+_SMM_6_2: tuple[Check, ...] = (Ask(Cap.X86_SMM), AskVm(Cap.X86_SMM, after=Cap.X86_SMM, machine=True))
+_SMM_10_2: tuple[Check, ...] = (AskVm(Cap.X86_SMM, machine=True),)
+
+CPU_PM: tuple[Check, ...] = (
+    Ask(Cap.X86_DISABLE_EXITS),
+    OnVm("KVM_ENABLE_CAP", capability=Cap.X86_DISABLE_EXITS),
+)
+"""What ``-overcommit cpu-pm=on`` adds, in every version: the capability is switched on even where it is 0."""
+
+_EXITS_7_2 = (
+    *_ask_and_enable(Cap.X86_NOTIFY_VMEXIT),
+    AskVm(Cap.X86_USER_SPACE_MSR),
+    OnVm("KVM_ENABLE_CAP", capability=Cap.X86_USER_SPACE_MSR),
+    OnVm("KVM_X86_SET_MSR_FILTER", argument={"msr": "0x35"}),
+)
+
+# --- kvm_init, after kvm_arch_init -----------------------------------------------------------------------------
+_MEMFD_10_0: tuple[Check, ...] = (
+    AskVm(Cap.MEMORY_ATTRIBUTES),
+    Ask(Cap.GUEST_MEMFD),
+    Ask(Cap.USER_MEMORY2, after=Cap.GUEST_MEMFD),
+)
+# USER_MEMORY2 again only after GUEST_MEMFD, whose answer on the VM msrtui does not have
+_MEMFD_10_2: tuple[Check, ...] = tuple(
+    AskVm(cap) for cap in (Cap.MEMORY_ATTRIBUTES, Cap.GUEST_MEMFD, Cap.USER_MEMORY2, Cap.PRE_FAULT_MEMORY)
+)
+
+# --- kvm_irqchip_create ----------------------------------------------------------------------------------------
+_ROUTING_3_1 = _asks(Cap.IRQ_ROUTING, Cap.IRQ_ROUTING)
+_ROUTING_5_2 = _asks(Cap.IRQ_ROUTING)
+_ONE_CALL_A_ROUTE: tuple[Check, ...] = (OnVm("KVM_SET_GSI_ROUTING"),) * 24
+_ONE_CALL: tuple[Check, ...] = (OnVm("KVM_SET_GSI_ROUTING"),)
+
+
+# read, not run: the source of v3.1.0
+V3_1 = Checks(
+    before_lists=(*_VM_3_1, *_REQUIRED_3_1, *_OPTIONAL_3_1),
+    arch_before_lists=_ARCH_3_1,
+    arch_after_lists=(*_ADDRESSES_3_1, *_SMM_3_1),
+    arch_last=(),
+    after_arch=(),
+    irqchip_routing=_ROUTING_3_1,
+    split_routing=_ONE_CALL_A_ROUTE,
+)
+# read, not run: in the source of v4.0.0 nothing differs here from v3.1.0
+V4_0 = V3_1
+# read, not run: the source of v4.2.0
+V4_2 = V4_0._replace(
+    before_lists=(*_VM_4_2, *_REQUIRED_3_1, *_OPTIONAL_4_2),
+    arch_before_lists=_ARCH_4_2,
+)
+# run: Debian's 5.2.0, and the source of v5.2.0
+V5_2 = V4_2._replace(irqchip_routing=_ROUTING_5_2, irq_routing_first=True)
+# read, not run: the source of v6.2.0
+V6_2 = V5_2._replace(arch_after_lists=(*_ADDRESSES_3_1, *_SMM_6_2))
+# run: Debian's 7.2.22, and the source of v7.2.0
+V7_2 = V6_2._replace(
+    before_lists=(*_VM_4_2, *_REQUIRED_3_1, *_OPTIONAL_7_2),
+    arch_before_lists=_ARCH_7_2,
+    arch_last=_EXITS_7_2,
+    split_routing=_ONE_CALL,
+)
+# read, not run: the source of v8.2.0
+V8_2 = V7_2._replace(
+    before_lists=(*_VM_4_2, *_REQUIRED_8_2, *_OPTIONAL_8_2),
+    arch_before_lists=_ARCH_8_2,
+    arch_after_lists=(*_ADDRESSES_8_2, *_SMM_6_2),
+    irqchip_needs_irqfd=True,
+    irq_routing_first=False,
+)
+# run: Debian's 10.0.13, and the source of v10.0.0
+V10_0 = V8_2._replace(
+    before_lists=(*_VM_10_0, *_REQUIRED_8_2, *_OPTIONAL_10_0),
+    after_arch=_MEMFD_10_0,
+)
+# read, not run: the source of v10.2.0
+V10_2 = V10_0._replace(
+    before_lists=(*_VM_10_2, *_REQUIRED_8_2, *_OPTIONAL_10_0),
+    arch_after_lists=(*_ADDRESSES_8_2, *_SMM_10_2),
+    after_arch=_MEMFD_10_2,
+)
+# run: Debian's 11.1.3; that KVM_CAP_PMU_CAPABILITY is asked by kvm_arch_init and not after it is a guess
+V11_1 = V10_2._replace(arch_last=(*_EXITS_7_2, Ask(Cap.PMU_CAPABILITY)))
+
+CHECKS: Mapping[str, Checks] = {
+    "3.1": V3_1,
+    "4.0": V4_0,
+    "4.2": V4_2,
+    "5.2": V5_2,
+    "6.2": V6_2,
+    "7.2": V7_2,
+    "8.2": V8_2,
+    "10.0": V10_0,
+    "10.2": V10_2,
+    "11.1": V11_1,
+}
 """By the label of the profile."""

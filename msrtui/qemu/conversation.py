@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
+from msrtui.kvm.requests import Fd
+from msrtui.qemu import last_words
+from msrtui.qemu.cpu_request import CpuRequest, parse
 from msrtui.qemu.cpuid import get_supported_cpuid
-from msrtui.qemu.models import GuestWord, expand_host
+from msrtui.qemu.filtering import GuestCpu
+from msrtui.qemu.guest import expand_and_filter
+from msrtui.qemu.models import Guest
 from msrtui.qemu.msrs import kvm_arch_get_supported_msr_feature
 from msrtui.qemu.negotiation import Negotiation, NotDone, within
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.startup import kvm_init
 from msrtui.qemu.state import KvmState
+from msrtui.qemu.vcpu import kvm_init_msrs
 from msrtui.qemu.words import SupportedWord, supported_words
 
 MSR_IA32_UCODE_REV = 0x8B
@@ -19,15 +25,24 @@ MSR_IA32_UCODE_REV = 0x8B
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the conversation led to: QEMU's variables, every word, and the words of a ``-cpu host`` guest."""
+    """What the conversation led to: QEMU's variables, every word, and the guest of the chosen ``-cpu``."""
 
     state: KvmState
     words: Mapping[str, SupportedWord]
-    guest: Mapping[str, GuestWord] = field(default_factory=dict)
+    cpu: GuestCpu | None = None
+
+    @property
+    def guest(self) -> Guest:
+        """The guest's words by FEAT_ name; none where only some words were worked out."""
+        return {} if self.cpu is None else self.cpu.words
 
 
-def negotiate(profile: QemuProfile, words: Iterable[str] | None = None) -> Negotiation[Outcome]:
-    """All phases in QEMU's order. With ``words`` only those words are worked out, and no guest from them.
+def negotiate(
+    profile: QemuProfile, words: Iterable[str] | None = None, cpu: CpuRequest | None = None
+) -> Negotiation[Outcome]:
+    """All phases in QEMU's order, for ``-cpu host`` or the ``cpu`` given.
+
+    With ``words`` only those words are worked out, and no guest from them.
 
     Raises QemuExit where QEMU would end. Source: accel/kvm/kvm-all.c kvm_init, then target/i386/cpu.c
     x86_cpu_realizefn and target/i386/kvm/kvm-cpu.c kvm_cpu_realizefn.
@@ -38,16 +53,32 @@ def negotiate(profile: QemuProfile, words: Iterable[str] | None = None) -> Negot
     chosen = yield from within("x86_cpu_expand_features", supported_words(state, words), phase="words")
     if words is not None:
         return Outcome(state, chosen)
-    guest = yield from expand_host(state, chosen)
-    yield from within("kvm_init_msrs", _vcpu(state), phase="vcpu")
+    request = cpu if cpu is not None else parse("host", profile)
+    guest = yield from expand_and_filter(state, chosen, request)
+    yield from within("kvm_cpu_realizefn", _vcpu(state, guest), phase="vcpu")
     return Outcome(state, chosen, guest)
 
 
-def _vcpu(state: KvmState) -> Negotiation[None]:
-    """What is left needs a vCPU. For host and max QEMU reads the microcode revision just before it."""
-    yield from within(
-        "kvm_arch_get_supported_msr_feature", kvm_arch_get_supported_msr_feature(state, MSR_IA32_UCODE_REV)
-    )
-    yield NotDone("KVM_CREATE_VCPU", "vm", {"id": 0})
-    yield NotDone("KVM_SET_CPUID2", "vcpu")
-    yield NotDone("KVM_SET_MSRS", "vcpu")
+def _vcpu(state: KvmState, cpu: GuestCpu) -> Negotiation[None]:
+    """What is left needs a vCPU. For host and max QEMU (5.0 and later) reads the microcode revision just before."""
+    ucode_rev = None
+    if cpu.request.takes_all and state.profile.version >= (5, 0):
+        found = yield from within(
+            "kvm_arch_get_supported_msr_feature", kvm_arch_get_supported_msr_feature(state, MSR_IA32_UCODE_REV)
+        )
+        ucode_rev = found.value
+    refused = last_words.userspace_apic_refused(state.profile)
+    if refused is not None:
+        raise refused
+    yield from within("kvm_init_vcpu", _not_done("KVM_CREATE_VCPU", "vm", id=0))
+    yield from within("kvm_arch_init_vcpu", _not_done("KVM_SET_CPUID2", "vcpu"))
+    if state.profile.version < (5, 0):
+        yield from within("kvm_put_msrs", _not_done("KVM_SET_MSRS", "vcpu"))
+        return
+    writes = yield from kvm_init_msrs(state, cpu, ucode_rev)
+    told = {} if writes is None else {"msrs": [[hex(index), hex(value)] for index, value in writes]}
+    yield from within("kvm_init_msrs", _not_done("KVM_SET_MSRS", "vcpu", **told))
+
+
+def _not_done(ioctl: str, fd: Fd, **argument: object) -> Negotiation[None]:
+    yield NotDone(ioctl, fd, argument)

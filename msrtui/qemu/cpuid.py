@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from msrtui.kvm import abi
 from msrtui.kvm.abi import Cap
@@ -22,6 +22,7 @@ CPUID_FOUND = rules.register("cpuid-found", rules.KVM_C, "kvm_arch_get_supported
 CPUID_ABSENT = rules.register("cpuid-absent", rules.KVM_C, "kvm_arch_get_supported_cpuid")
 CPUID_NOT_KNOWN = rules.register("cpuid-not-known", rules.KVM_C, "kvm_arch_get_supported_cpuid")
 
+HOST_NOT_KNOWN = rules.register("host-cpuid-not-known", rules.KVM_C, "kvm_arch_get_supported_cpuid")
 XCOMP_FAILED = rules.register("xcomp-guest-supp-failed", rules.KVM_C, "kvm_arch_get_supported_cpuid")
 
 CPUID_ROOM_LIMIT = 1 << 20
@@ -59,15 +60,25 @@ class CpuidFeature:
     """What kvm_arch_get_supported_cpuid gave for one register.
 
     ``kvm`` is the register in KVM's table, None where the leaf is not in it; ``value`` what QEMU makes of it,
-    None where the source does not hold the table. ``lineage`` is every rule that touched it.
+    None where the source does not hold the table. ``lineage`` is every rule that touched it. ``unknown`` are
+    bits that a rule could not decide; they are 0 in ``value``.
     """
 
     kvm: int | None
     value: int | None
     lineage: Lineage
+    unknown: int = 0
 
 
-_Outcome: TypeAlias = "int | Generator[Any, Any, int]"
+class Unknown(NamedTuple):
+    """What a rule gives where it could not be decided: the value without ``bits``, which may be on or off."""
+
+    value: int
+    bits: int
+    why: str
+
+
+_Outcome: TypeAlias = "int | Generator[Any, Any, int] | Generator[Any, Any, int | Unknown]"
 _Body: TypeAlias = Callable[[KvmState, int], _Outcome]
 
 
@@ -121,7 +132,7 @@ def kvm_arch_get_supported_cpuid(state: KvmState, leaf: int, subleaf: int, regis
         return CpuidFeature(None, None, (step,))
     lineage = [Decision(CPUID_ABSENT if kvm is None else CPUID_FOUND, where, after=kvm or 0)]
     yield lineage[0]
-    value = kvm or 0
+    value, unknown = kvm or 0, 0
     for rule in FIX_UPS:
         if (rule.leaf, rule.subleaf, rule.register) != (leaf, subleaf, register):
             continue
@@ -129,11 +140,17 @@ def kvm_arch_get_supported_cpuid(state: KvmState, leaf: int, subleaf: int, regis
             continue
         outcome = rule.apply(state, value)
         after = outcome if isinstance(outcome, int) else (yield from outcome)
+        if isinstance(after, Unknown):
+            unknown |= after.bits
+            step = Decision(HOST_NOT_KNOWN, {**where, "bits": after.bits, "why": after.why}, before=value, after=value)
+            lineage.append(step)
+            yield step
+            after = after.value
         if after != value:
             lineage.append(Decision(rule.id, where, before=value, after=after))
             yield lineage[-1]
         value = after
-    return CpuidFeature(kvm, value, tuple(lineage))
+    return CpuidFeature(kvm, value, tuple(lineage), unknown)
 
 
 def _there(cap: Cap) -> Negotiation[int]:
@@ -149,6 +166,12 @@ def _bits(*numbers: int) -> int:
 def _always_emulated(_: KvmState, value: int) -> int:
     """mce (7), mtrr (12), mca (14), pat (16): QEMU and KVM emulate them whatever the table says."""
     return value | _bits(7, 12, 14, 16)
+
+
+@fix_up("ht-always", 0x1, "EDX", since=(8, 2))
+def _ht(_: KvmState, value: int) -> int:
+    """ht (28): QEMU makes the topology leaves itself, so it is supported wherever it is wanted."""
+    return value | _bits(28)
 
 
 @fix_up("hypervisor-bit", 0x1, "ECX")
@@ -216,10 +239,41 @@ def _host_leaf(state: KvmState, leaf: int) -> Negotiation[tuple[int, int, int, i
     return (0, 0, 0, 0) if entry is None else (entry.eax, entry.ebx, entry.ecx, entry.edx)
 
 
+def _host_has(leaf: int, subleaf: int, register: str, wanted: int) -> _Body:
+    def from_the_host(_: KvmState, value: int) -> Negotiation[int | Unknown]:
+        """These bits say how fast or how safe an instruction of the host is: the host's own CPUID decides.
+
+        Where the instruction cannot be had they are not known, which is not the same as off.
+        """
+        if value & wanted == wanted:
+            return value
+        reply = yield from ask(HostCpuid(leaf, subleaf))
+        if reply.registers is None:
+            return Unknown(value, wanted & ~value, reply.how)
+        host = reply.registers[abi.REGISTERS.index(register)]
+        return value | (host & wanted)
+
+    return from_the_host
+
+
+fix_up("erms-from-host", 0x7, "EBX", since=(8, 0))(_host_has(0x7, 0, "EBX", _bits(9)))
+
+
+@fix_up("waitpkg-by-cpu-pm", 0x7, "ECX", since=(4, 2), until=(5, 0))
+def _waitpkg(state: KvmState, value: int) -> int:
+    """waitpkg (5) follows -overcommit cpu-pm, whatever KVM says."""
+    return value | _bits(5) if state.profile.cpu_pm else value & ~_bits(5)
+
+
 @fix_up("arch-capabilities-needs-msr", 0x7, "EDX", since=(4, 0))
 def _arch_capabilities(state: KvmState, value: int) -> int:
     """arch-capabilities (29) is cleared where 0x10a was not in the index list (has_msr_arch_capabs is false)."""
     return value if "has_msr_arch_capabs" in state.flags else value & ~_bits(29)
+
+
+fix_up("fsrm-from-host", 0x7, "EDX", since=(8, 0))(_host_has(0x7, 0, "EDX", _bits(4)))
+fix_up("fast-strings-from-host", 0x7, "EAX", subleaf=1, since=(8, 0))(_host_has(0x7, 1, "EAX", _bits(10, 11, 12)))
+fix_up("mcdt-no-from-host", 0x7, "EDX", subleaf=2, since=(8, 1))(_host_has(0x7, 2, "EDX", _bits(5)))
 
 
 def _xcomp(half: int) -> _Body:
@@ -261,6 +315,12 @@ def _amd_copies(state: KvmState, value: int) -> Negotiation[int]:
     return value | ((low.value or 0) & AMD_COPIES)
 
 
+@fix_up("ras-always", 0x80000007, "EBX", since=(9, 0))
+def _ras(_: KvmState, value: int) -> int:
+    """overflow-recov (0) and succor (1): QEMU emulates what they promise about machine checks."""
+    return value | _bits(0, 1)
+
+
 @fix_up("pv-unhalt-needs-lapic", 0x40000001, "EAX")
 def _pv_unhalt(state: KvmState, value: int) -> int:
     """kvm-pv-unhalt (7) is cleared where the local APIC is not in the kernel."""
@@ -277,3 +337,19 @@ def _msi_ext_dest_id(state: KvmState, value: int) -> int:
 def _realtime_hint(_: KvmState, value: int) -> int:
     """kvm-hint-dedicated (0) may be promised by who starts QEMU; KVM itself never says it."""
     return value | _bits(0)
+
+
+PARA_FEATURES = ((Cap.CLOCKSOURCE, 0), (Cap.NOP_IO_DELAY, 1), (Cap.PV_MMU, 2), (Cap.ASYNC_PF, 4))
+"""What get_para_features makes of capabilities: (capability, bit of 4000_0001.EAX)."""
+
+
+@fix_up("para-features-from-capabilities", 0x40000001, "EAX", until=(5, 1))
+def _para_features(state: KvmState, value: int) -> Negotiation[int]:
+    """A KVM too old to have the leaf is asked for each paravirtual feature as a capability."""
+    if (0x40000001, 0) in (state.cpuid or {}):
+        return value
+    found = 0
+    for capability, bit in PARA_FEATURES:
+        if (yield from _there(capability)):
+            found |= _bits(bit)
+    return found

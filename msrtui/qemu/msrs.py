@@ -12,7 +12,7 @@ from typing import Literal
 from msrtui.kvm import abi
 from msrtui.kvm.abi import Cap
 from msrtui.kvm.requests import CheckExtension, GetMsrFeatureIndexList, GetMsrIndexList, GetMsrs
-from msrtui.qemu import rules
+from msrtui.qemu import last_words, rules
 from msrtui.qemu.negotiation import Decision, Lineage, Negotiation, QemuExit, ask
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.state import KvmState
@@ -25,7 +25,11 @@ INDEX_LIST_ALLOCATED = rules.register("index-list-allocated", *_LISTS)
 HAS_MSR_FLAG = rules.register("has-msr-flag", *_LISTS)
 INDEX_LIST_FREED = rules.register("index-list-freed", *_LISTS)
 FEATURE_MSRS_NULL = rules.register("feature-msrs-null", *_FEATURES)
+FEATURE_MSRS_FATAL_SINCE = (10, 0)
+"""From here on a feature list that cannot be fetched ends QEMU; before, the caller ignored the error."""
+
 FEATURE_MSRS_FAILED = rules.register("feature-msrs-failed", *_FEATURES)
+FEATURE_MSRS_UNKNOWN = rules.register("feature-msrs-unknown", *_FEATURES)
 FEATURE_MSRS_ALLOCATED = rules.register("feature-msrs-allocated", *_FEATURES)
 FEATURE_MSRS_KEPT = rules.register("feature-msrs-kept", *_FEATURES)
 CACHE_NULL = rules.register("msr-cache-null", *_READ)
@@ -35,6 +39,15 @@ NOT_KNOWN = rules.register("msr-not-known", *_READ)
 PROCBASED_CTLS2_ADDED = rules.register("procbased-ctls2-added", *_READ)
 CONTROLS_SPLIT = rules.register("vmx-controls-split", *_READ)
 
+TRUNCATED = rules.register("msr-truncated", *_READ)
+FB_CLEAR_IMPLIED = rules.register("fb-clear-implied", *_READ)
+
+WIDE_SINCE = (4, 2)
+"""Before this version the function returns 32 bits: the upper half of a feature MSR is lost."""
+MSR_IA32_ARCH_CAPABILITIES = 0x10A
+MDS_CLASS_NO = 1 << 5 | 1 << 8 | 1 << 13 | 1 << 14 | 1 << 15
+"""mds-no, taa-no, sbdr-ssdp-no, fbsdp-no, psdp-no: a CPU with none of these bugs needs no FB_CLEAR to say so."""
+FB_CLEAR = 1 << 17
 MSR_IA32_VMX_PROCBASED_CTLS2 = 0x48B
 TRUE_CONTROLS = (0x48D, 0x48E, 0x48F, 0x490)
 """MSR_IA32_VMX_TRUE_{PINBASED,PROCBASED,EXIT,ENTRY}_CTLS."""
@@ -47,13 +60,13 @@ def kvm_get_supported_msrs(profile: QemuProfile) -> Negotiation[frozenset[str]]:
     """
     probe = yield from ask(GetMsrIndexList(0))
     if probe.errno not in (None, abi.E2BIG):
-        raise _init_failure(probe.errno)
+        raise last_words.failed_to_initialize(profile, probe.errno)
     count = probe.nmsrs or 0
     # older kernels wrote past the end of small buffers, hence the floor of 1 KiB
     yield Decision(INDEX_LIST_ALLOCATED, {"bytes": max(1024, 4 + 4 * count), "nmsrs": count})
     fetched = yield from ask(GetMsrIndexList(count))
     if fetched.errno is not None:
-        raise _init_failure(fetched.errno)
+        raise last_words.failed_to_initialize(profile, fetched.errno)
     flags = []
     for index in fetched.indices:
         row = profile.tables.flag_by_index.get(index)
@@ -64,11 +77,6 @@ def kvm_get_supported_msrs(profile: QemuProfile) -> Negotiation[frozenset[str]]:
     return frozenset(flags)
 
 
-def _init_failure(errno: int) -> QemuExit:
-    line = f"qemu-system-x86_64: -accel kvm: failed to initialize kvm: {abi.errno_text(errno)}"
-    return QemuExit(line, 1)
-
-
 def kvm_get_supported_feature_msrs(profile: QemuProfile) -> Negotiation[tuple[int, ...] | None]:
     """KVM's feature MSR list, kept whole in kvm_feature_msrs: indices only, never values.
 
@@ -76,12 +84,15 @@ def kvm_get_supported_feature_msrs(profile: QemuProfile) -> Negotiation[tuple[in
     the caller. An empty list is an assertion in every version: QemuExit with status 134.
     """
     there = yield from ask(CheckExtension(int(Cap.GET_MSR_FEATURES)))
+    if not there.known:
+        yield Decision(FEATURE_MSRS_UNKNOWN)
+        return ()
     if not there.result or there.result < 0:
         yield Decision(FEATURE_MSRS_NULL, {}, sets={"kvm_feature_msrs": None})
         return None
     probe = yield from ask(GetMsrFeatureIndexList(0))
     if probe.errno not in (None, abi.E2BIG):
-        yield _feature_list_failed(probe.errno)
+        yield _feature_list_failed(profile, probe.errno)
         return None
     count = probe.nmsrs or 0
     if count == 0 and probe.known:
@@ -91,14 +102,16 @@ def kvm_get_supported_feature_msrs(profile: QemuProfile) -> Negotiation[tuple[in
     yield Decision(FEATURE_MSRS_ALLOCATED, {"bytes": 4 + 4 * count, "nmsrs": count})
     fetched = yield from ask(GetMsrFeatureIndexList(count))
     if fetched.errno is not None:
-        yield _feature_list_failed(fetched.errno)
+        yield _feature_list_failed(profile, fetched.errno)
         return None
     yield Decision(FEATURE_MSRS_KEPT, {"nmsrs": len(fetched.indices)}, sets={"kvm_feature_msrs": fetched.indices})
     return fetched.indices
 
 
-def _feature_list_failed(errno: int) -> Decision:
+def _feature_list_failed(profile: QemuProfile, errno: int) -> Decision:
     text = f"Fetch KVM feature MSR list failed: {abi.errno_text(errno)}"
+    if profile.version >= FEATURE_MSRS_FATAL_SINCE:
+        raise last_words.failed_to_initialize(profile, errno, last_words.error_report(profile, text))
     return Decision(FEATURE_MSRS_FAILED, {"text": text, "errno": errno}, sets={"kvm_feature_msrs": None})
 
 
@@ -143,13 +156,32 @@ def kvm_arch_get_supported_msr_feature(state: KvmState, index: int) -> Negotiati
         raise QemuExit(f"qemu-system-x86_64: KVM get MSR (index=0x{index:x}) feature failed, {reason}", 1)
     kvm = reply.values[0]
     lineage = [Decision(ASKED, {"index": index}, after=kvm)]
-    value = kvm
-    if index == MSR_IA32_VMX_PROCBASED_CTLS2 and "has_msr_vmx_procbased_ctls2" not in state.flags:
-        value = _add_what_kvm_forgot(state, value, lineage)
-    if index == MSR_IA32_VMX_PROCBASED_CTLS2 or index in TRUE_CONTROLS:
-        value = _split_controls(value, lineage)
+    value = _post_process(state, index, kvm, lineage)
     yield from lineage
     return MsrFeature("asked", kvm, value, tuple(lineage))
+
+
+def _post_process(state: KvmState, index: int, value: int, lineage: list[Decision]) -> int:
+    """What the function does to single MSRs before it returns."""
+    version = state.profile.version
+    if version < WIDE_SINCE:
+        narrow = value & 0xFFFFFFFF
+        if narrow != value:
+            lineage.append(Decision(TRUNCATED, {"index": index}, before=value, after=narrow))
+        return narrow
+    if index == MSR_IA32_VMX_PROCBASED_CTLS2:
+        # 4.2 adds them always; from 5.0 on only where the kernel is too old to list the MSR
+        if version < (5, 0) or "has_msr_vmx_procbased_ctls2" not in state.flags:
+            value = _add_what_kvm_forgot(state, value, lineage)
+        return _split_controls(value, lineage)
+    if index in TRUE_CONTROLS:
+        return _split_controls(value, lineage)
+    if index == MSR_IA32_ARCH_CAPABILITIES and version >= (10, 0) and value & MDS_CLASS_NO == MDS_CLASS_NO:
+        after = value | FB_CLEAR
+        if after != value:
+            lineage.append(Decision(FB_CLEAR_IMPLIED, {}, before=value, after=after))
+        return after
+    return value
 
 
 # what KVM's supported CPUID must have for a secondary control to be added: (control, leaf, subleaf, register, bit).

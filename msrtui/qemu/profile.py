@@ -41,6 +41,22 @@ class QemuProfile:
         return int(major), int(minor)
 
     @property
+    def pc_machine(self) -> bool:
+        """A PC machine type, for which alone QEMU 10 and later show SGX; ``none`` and microvm are none."""
+        return self.machine.startswith(("pc", "q35"))
+
+    @property
+    def machine_version(self) -> tuple[int, int] | None:
+        """The (major, minor) of a versioned machine type, ``pc-q35-9.2``; None for one without a version."""
+        last = self.machine.rsplit("-", 1)[-1]
+        major, dot, minor = last.partition(".")
+        return (int(major), int(minor)) if dot and major.isdigit() and minor.isdigit() else None
+
+    def machine_at_most(self, version: tuple[int, int]) -> bool:
+        """A versioned PC machine type that is not newer: it keeps older behaviour by compatibility properties."""
+        return self.pc_machine and self.machine_version is not None and self.machine_version <= version
+
+    @property
     def kernel_irqchip(self) -> bool:
         """kvm_irqchip_in_kernel(): KVM emulates the local APIC, with the whole chip or with a split one."""
         return self.irqchip != "off"

@@ -1,7 +1,7 @@
 """kvm_init and kvm_arch_init as far as MSRs and CPUID are concerned: the phases, in order.
 
 Source: accel/kvm/kvm-all.c kvm_init, kvm_irqchip_create; target/i386/kvm/kvm.c kvm_arch_init,
-kvm_arch_get_supported_cpuid, kvm_arch_irqchip_create.
+kvm_arch_irqchip_create.
 """
 
 from __future__ import annotations
@@ -12,43 +12,42 @@ from dataclasses import replace
 from msrtui.kvm import abi
 from msrtui.kvm.abi import Cap
 from msrtui.kvm.requests import CheckExtension, GetApiVersion, OpenDevice
-from msrtui.qemu.capability_checks import CHECKS, Ask, AskVm, Check, OnVm, Require
+from msrtui.qemu import last_words
+from msrtui.qemu.capability_checks import CHECKS, CPU_PM, AskVm, Check, Checks, OnVm, Require
 from msrtui.qemu.msrs import kvm_get_supported_feature_msrs, kvm_get_supported_msrs
-from msrtui.qemu.negotiation import Negotiation, NotDone, QemuExit, ask, within
+from msrtui.qemu.negotiation import Negotiation, NotDone, ask, within
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.state import KvmState
 
-_UPGRADE = "Please upgrade to at least kernel 2.6.29 or recent kvm-kmod\n(see http://sourceforge.net/projects/kvm)."
+_Found = dict[Cap, int | None]
+"""What KVM said of each capability, an error being 0; None where the source does not say."""
 
 
-def failed_to_initialize(errno: int, before: str = "") -> QemuExit:
-    """QEMU's last words when kvm_init returns -errno: ``before``, then the accelerator's line; exit status 1."""
-    line = f"qemu-system-x86_64: -accel kvm: failed to initialize kvm: {abi.errno_text(errno)}"
-    return QemuExit(f"{before}\n{line}" if before else line, 1)
-
-
-def kvm_check_extension(cap: Cap) -> Negotiation[int]:
+def kvm_check_extension(cap: Cap) -> Negotiation[int | None]:
     """kvm_check_extension on the system fd: what KVM answers, any error counting as 0.
 
-    A recording that does not hold the capability counts as 0 too; the event says that it is not known.
+    None where a recording does not hold the capability: QEMU is then taken to go on, without what depends on it.
     """
     reply = yield from ask(CheckExtension(int(cap)))
-    return max(reply.result or 0, 0)
+    return None if reply.result is None else max(reply.result, 0)
 
 
-def _run(checks: Iterable[Check], found: dict[Cap, int]) -> Negotiation[None]:
+def _run(checks: Iterable[Check], profile: QemuProfile, found: _Found) -> Negotiation[None]:
     for check in checks:
-        if isinstance(check, AskVm):
-            yield NotDone("KVM_CHECK_EXTENSION", "vm", {"capability": check.cap.symbol})
-        elif isinstance(check, Require):
+        if isinstance(check, Require):
             found[check.cap] = yield from kvm_check_extension(check.cap)
-            if not found[check.cap]:
-                raise failed_to_initialize(abi.EINVAL, f"kvm does not support {check.cap.symbol}\n{_UPGRADE}")
-        elif check.after is None or found.get(check.after):
-            if isinstance(check, Ask):
-                found[check.cap] = yield from kvm_check_extension(check.cap)
-            else:
-                yield _not_done(check)
+            if found[check.cap] == 0:
+                raise last_words.capability_missing(profile, check.cap)
+        elif check.after is not None and not found.get(check.after):
+            continue
+        elif isinstance(check, OnVm):
+            yield _not_done(check)
+        elif check.machine and profile.machine == "none":
+            continue
+        elif isinstance(check, AskVm):
+            yield NotDone("KVM_CHECK_EXTENSION", "vm", {"capability": check.cap.symbol})
+        else:
+            found[check.cap] = yield from kvm_check_extension(check.cap)
 
 
 def _not_done(step: OnVm) -> NotDone:
@@ -64,31 +63,27 @@ def kvm_init(profile: QemuProfile) -> Negotiation[KvmState]:
 
 
 def _kvm_init(profile: QemuProfile) -> Negotiation[KvmState]:
-    found: dict[Cap, int] = {}
+    checks, found = CHECKS[profile.label], _Found()
     opened = yield from ask(OpenDevice())
     if opened.errno is not None:
-        reason = abi.errno_text(opened.errno)
-        raise failed_to_initialize(opened.errno, f"Could not access KVM kernel module: {reason}")
+        raise last_words.not_accessible(profile, opened.errno)
     version = yield from ask(GetApiVersion())
     if version.result is not None and version.result != abi.API_VERSION:
-        if version.result < abi.API_VERSION:
-            errno = version.errno if version.errno is not None else abi.EINVAL
-            raise failed_to_initialize(errno, "kvm version too old")
-        raise failed_to_initialize(abi.EINVAL, "kvm version not supported")
-    checks = CHECKS[profile.label]
-    yield from _run(checks.before_lists, found)
-    state = yield from within("kvm_arch_init", _kvm_arch_init(profile, found), phase="kvm_arch_init")
+        raise last_words.wrong_api_version(profile, version.result, version.errno)
+    yield from _run(checks.before_lists, profile, found)
+    state = yield from within("kvm_arch_init", _kvm_arch_init(profile, checks, found), phase="kvm_arch_init")
+    yield from _run(checks.after_arch, profile, found)
     if profile.kernel_irqchip:
-        yield from within("kvm_irqchip_create", _kvm_irqchip_create(profile))
+        created = yield from within("kvm_irqchip_create", _kvm_irqchip_create(profile, checks, found))
+        if not created:
+            state = replace(state, profile=replace(profile, irqchip="off"))
     return state
 
 
-def _kvm_arch_init(profile: QemuProfile, found: dict[Cap, int]) -> Negotiation[KvmState]:
-    checks = CHECKS[profile.label]
-    yield from _run(checks.arch_before_lists, found)
-    if not found[Cap.IRQ_ROUTING]:
-        # a KVM this old is met in no field any more; the refusal is QEMU's since 5.2
-        raise failed_to_initialize(abi.EOPNOTSUPP, "qemu-system-x86_64: kvm: KVM_CAP_IRQ_ROUTING not supported by KVM")
+def _kvm_arch_init(profile: QemuProfile, checks: Checks, found: _Found) -> Negotiation[KvmState]:
+    if checks.irq_routing_first and (yield from kvm_check_extension(Cap.IRQ_ROUTING)) == 0:
+        raise last_words.irq_routing_missing(profile)
+    yield from _run(checks.arch_before_lists, profile, found)
     state = KvmState(profile)
     flags = yield from within("kvm_get_supported_msrs", kvm_get_supported_msrs(profile), phase="index_list")
     state = replace(state, flags=flags)
@@ -96,18 +91,28 @@ def _kvm_arch_init(profile: QemuProfile, found: dict[Cap, int]) -> Negotiation[K
         "kvm_get_supported_feature_msrs", kvm_get_supported_feature_msrs(profile), phase="feature_list"
     )
     state = replace(state, feature_msrs=feature_msrs)
-    yield from _run(checks.arch_after_lists, found)
+    yield from _run(checks.arch_after_lists, profile, found)
     if profile.cpu_pm:
-        yield from _run(checks.arch_cpu_pm, found)
-    yield from _run(checks.arch_last, found)
+        yield from _run(CPU_PM, profile, found)
+        # a KVM from before 4.17 does not know the capability and so refuses to switch it on
+        if found[Cap.X86_DISABLE_EXITS] == 0 and (end := last_words.cpu_pm_refused(profile)):
+            raise end
+    yield from _run(checks.arch_last, profile, found)
     return state
 
 
-def _kvm_irqchip_create(profile: QemuProfile) -> Negotiation[None]:
-    if not (yield from kvm_check_extension(Cap.IRQCHIP)):
-        return
-    if profile.irqchip == "split":
+def _kvm_irqchip_create(profile: QemuProfile, checks: Checks, found: _Found) -> Negotiation[bool]:
+    """Whether KVM has an irqchip then. Without KVM_CAP_IRQCHIP QEMU goes on as with kernel-irqchip=off."""
+    if (yield from kvm_check_extension(Cap.IRQCHIP)) == 0 and not (yield from kvm_check_extension(Cap.S390_IRQCHIP)):
+        return False
+    if checks.irqchip_needs_irqfd and (yield from kvm_check_extension(Cap.IRQFD)) == 0:
+        raise last_words.irqfd_missing()
+    split = profile.irqchip == "split"
+    if split:
         yield NotDone("KVM_ENABLE_CAP", "vm", {"capability": Cap.SPLIT_IRQCHIP.symbol})
     else:
         yield NotDone("KVM_CREATE_IRQCHIP", "vm")
-    yield from kvm_check_extension(Cap.IRQ_ROUTING)
+    yield from _run(checks.irqchip_routing, profile, found)
+    if split:
+        yield from _run(checks.split_routing, profile, found)
+    return True

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from msrtui.kvm.requests import CpuidEntry
 from msrtui.qemu.profile import QemuProfile
 
+AMD_VENDOR = (0x68747541, 0x69746E65, 0x444D4163)
+"""AuthenticAMD in EBX, EDX, ECX of leaf 0."""
+
 
 @dataclass(frozen=True)
 class KvmState:
@@ -22,6 +25,12 @@ class KvmState:
     flags: frozenset[str] = frozenset()
     feature_msrs: tuple[int, ...] | None = None
     cpuid: Mapping[tuple[int, int], CpuidEntry] | None = field(default=None)
+
+    @property
+    def amd(self) -> bool:
+        """Whether the host, and so under KVM every guest, is AuthenticAMD: leaf 0, which KVM takes from the host."""
+        entry = self.cpuid.get((0, 0)) if self.cpuid is not None else None
+        return entry is not None and (entry.ebx, entry.edx, entry.ecx) == AMD_VENDOR
 
     def register(self, leaf: int, subleaf: int, register: str) -> int | None:
         """One register of KVM's table, None where the leaf is not in it (or there is no table)."""

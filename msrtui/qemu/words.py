@@ -5,9 +5,9 @@ Source: target/i386/cpu.c x86_cpu_get_supported_feature_word, x86_cpu_get_migrat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from msrtui.qemu import rules
 from msrtui.qemu.cpuid import kvm_arch_get_supported_cpuid
@@ -40,6 +40,8 @@ class SupportedWord:
     migratable: int | None
     branch: Branch | None
     lineage: Lineage
+    unknown: int = 0
+    """Bits that could not be decided (the host's CPUID could not be had); they are 0 in the values."""
 
     def unnamed(self) -> int:
         """The supported bits that this QEMU has no name for."""
@@ -66,6 +68,7 @@ def x86_cpu_get_supported_feature_word(state: KvmState, word: FeatureWord) -> Ne
 def _word(state: KvmState, word: FeatureWord) -> Negotiation[SupportedWord]:
     yield Decision(DISPATCH, {"word": word.name, "kind": word.kind, "where": word.where})
     branch: Branch | None = None
+    unknown = 0
     if word.kind == "msr":
         feature = yield from within(
             "kvm_arch_get_supported_msr_feature", kvm_arch_get_supported_msr_feature(state, word.index)
@@ -76,17 +79,75 @@ def _word(state: KvmState, word: FeatureWord) -> Negotiation[SupportedWord]:
             "kvm_arch_get_supported_cpuid",
             kvm_arch_get_supported_cpuid(state, word.leaf, word.subleaf or 0, word.register),
         )
-        kvm, supported, lineage = found.kvm, found.value, found.lineage
+        kvm, supported, lineage, unknown = found.kvm, found.value, found.lineage, found.unknown
+    if supported is not None:
+        supported, lineage = _narrow(state, word, supported, lineage, SPECIAL_CASES)
+        yield from lineage[len(lineage) - _new(lineage, SPECIAL_CASES) :]
     migratable = supported
-    if supported is not None and state.profile.migratable:
-        migratable = supported & word.migratable_mask
-        step = Decision(MIGRATABLE_MASK, {"word": word.name}, before=supported, after=migratable)
+    if supported is not None:
+        migratable, lineage = _narrow(state, word, supported, lineage, EXPANSION_CASES)
+        yield from lineage[len(lineage) - _new(lineage, EXPANSION_CASES) :]
+    if migratable is not None and state.profile.migratable:
+        masked = migratable & word.migratable_mask
+        step = Decision(MIGRATABLE_MASK, {"word": word.name}, before=migratable, after=masked)
         lineage = (*lineage, step)
+        migratable = masked
     else:
-        step = Decision(MIGRATABLE_OFF, {"word": word.name}, before=supported, after=migratable)
-    done = SupportedWord(word, kvm, supported, migratable, branch, lineage)
+        step = Decision(MIGRATABLE_OFF, {"word": word.name}, before=migratable, after=migratable)
+    done = SupportedWord(word, kvm, supported, migratable, branch, lineage, unknown)
     yield Decision(step.rule, step.params, {word.name: done}, step.before, step.after)
     return done
+
+
+class SpecialCase(NamedTuple):
+    """One case of the switch before the mask: it clears ``bits`` of ``word`` where ``holds``, since ``since``."""
+
+    id: str
+    word: str
+    bits: int
+    since: tuple[int, int]
+    holds: Callable[[KvmState], bool]
+
+
+def _case(rule_id: str, word: str, bits: int, since: tuple[int, int], holds: Callable[[KvmState], bool]) -> SpecialCase:
+    return SpecialCase(rules.register(rule_id, *_HERE), word, bits, since, holds)
+
+
+SPECIAL_CASES = (
+    _case("sgx-needs-pc-machine", "FEAT_7_0_EBX", 1 << 2, (9, 0), lambda state: not state.profile.pc_machine),
+    _case("sgxlc-needs-pc-machine", "FEAT_7_0_ECX", 1 << 30, (9, 0), lambda state: not state.profile.pc_machine),
+)
+"""For the filter and the expansion alike: SGX needs a machine that can have it."""
+EXPANSION_CASES = (
+    _case("ras-needs-amd", "FEAT_8000_0007_EBX", 0xFFFFFFFF, (9, 0), lambda state: not state.amd),
+    _case(
+        "arch-capabilities-hidden-from-amd",
+        "FEAT_7_0_EDX",
+        1 << 29,
+        (10, 1),
+        # x-arch-cap-always-on is the compatibility property of machine types up to 10.0
+        lambda state: state.amd and not state.profile.machine_at_most((10, 0)),
+    ),
+)
+"""Only where a CPU is given, which is the expansion: the filter passes none."""
+
+
+def _narrow(
+    state: KvmState, word: FeatureWord, value: int, lineage: Lineage, cases: tuple[SpecialCase, ...]
+) -> tuple[int, Lineage]:
+    for case in cases:
+        if case.word == word.name and state.profile.version >= case.since and case.holds(state):
+            after = value & ~case.bits
+            if after != value:
+                lineage = (*lineage, Decision(case.id, {"word": word.name}, before=value, after=after))
+            value = after
+    return value, lineage
+
+
+def _new(lineage: Lineage, cases: tuple[SpecialCase, ...]) -> int:
+    """How many of the last steps are of ``cases``."""
+    ids = {case.id for case in cases}
+    return sum(step.rule in ids for step in lineage)
 
 
 def supported_words(state: KvmState, names: Iterable[str] | None = None) -> Negotiation[dict[str, SupportedWord]]:

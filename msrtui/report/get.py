@@ -17,7 +17,15 @@ from msrtui.report.lists import use_of
 from msrtui.report.readings import MsrReading, read_feature_msrs, reading_of
 from msrtui.report.sentences import bit_label, decision_text
 from msrtui.report.shape import aligned, bit_list, grouped, hexed, marks, wrapped
-from msrtui.report.views import HostView, WordView, is_control_word, kvm_bits, lineage_document, view_words
+from msrtui.report.views import (
+    HostView,
+    WordView,
+    is_control_word,
+    kvm_bits,
+    lineage_document,
+    number_bits,
+    view_words,
+)
 from msrtui.snapshot.model import About
 
 
@@ -73,7 +81,7 @@ def view_msr(index: int, profile: QemuProfile, host: HostView, *, ask: bool = Fa
 def get_document(source_name: str, profile: QemuProfile, view: MsrView) -> dict[str, Any]:
     """``get MSR --json``; with a question that QEMU would not put, its answer under ``asked``."""
     lists = view.host.lists
-    _, supported, migratable = view.word.layers if view.word is not None else (None, None, None)
+    _, supported, migratable = view.word.known if view.word is not None else (None, None, None)
     document: dict[str, Any] = {
         "source": source_name,
         "qemu": profile.label,
@@ -199,7 +207,7 @@ def _answer(view: MsrView) -> str:
 
 def _ladder(view: WordView) -> Iterator[str]:
     """The layers with what each is, then a row for every bit that is set in one of them."""
-    kvm, supported, migratable = view.layers
+    kvm, supported, migratable = view.known
     yield f"  KVM         {_layer(kvm, view)}"
     control = is_control_word(view.word) and kvm is not None
     yield f"  QEMU        {_layer(supported, view)}  {_how_supported(view)}".rstrip()
@@ -207,7 +215,7 @@ def _ladder(view: WordView) -> Iterator[str]:
     layers = (kvm_bits(view.word, kvm), supported, migratable)
     rows = [
         (str(bit), bit_label(view.word, bit), *marks(layers, bit))
-        for bit in bit_list(_any_of(layers) & ~_wide_fields(view))
+        for bit in bit_list(_any_of(layers) & ~number_bits(view.word, kvm))
     ]
     if rows:
         yield ""
@@ -232,7 +240,7 @@ def _layer(value: int | None, view: WordView) -> str:
 
 
 def _how_supported(view: WordView) -> str:
-    kvm, supported, _ = view.layers
+    kvm, supported, _ = view.known
     if view.supported is None:
         return "QEMU would end here"
     if supported is None:
@@ -250,17 +258,6 @@ def _dropped(supported: int | None, migratable: int | None) -> str:
         return ""
     shown = " ".join(str(bit) for bit in gone[:8])
     return f"without {shown}" + (f" and {len(gone) - 8} more" if len(gone) > 8 else "")
-
-
-def _wide_fields(view: WordView) -> int:
-    """The bits of fields of several bits that QEMU has no names for: they are numbers, and shown as such."""
-    mask = 0
-    if is_control_word(view.word) or view.layers[0] is None:
-        return mask
-    for part in decode(view.word.index, view.layers[0]):
-        if part.field.width > 1:
-            mask |= ((1 << part.field.width) - 1) << part.field.lo
-    return mask & ~view.word.named_mask
 
 
 def _field_lines(parts: Sequence[DecodedField]) -> Iterator[str]:

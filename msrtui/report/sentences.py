@@ -134,7 +134,7 @@ def _masked(step: Decision, qemu: QemuProfile) -> str:
 
 def _auto(step: Decision, qemu: QemuProfile) -> str:
     dropped = (step.before or 0) & ~(step.after or 0)
-    return _("-cpu host leaves {bits} off unless asked for by name").format(bits=names_in(_word(step, qemu), dropped))
+    return _("leaves {bits} off: they must be asked for by name").format(bits=names_in(_word(step, qemu), dropped))
 
 
 def _dependency(step: Decision, qemu: QemuProfile) -> str:
@@ -155,10 +155,34 @@ def _filtered(step: Decision, qemu: QemuProfile) -> str:
     return _("KVM cannot give {bits}: filtered").format(bits=names_in(_word(step, qemu), step.params["missing"]))
 
 
+def _model(step: Decision, _q: QemuProfile) -> str:
+    return _("the model {model} has these bits").format(model=step.params["model"])
+
+
+def _version_props(step: Decision, _q: QemuProfile) -> str:
+    on = _("on") if step.params["on"] else _("off")
+    return _("{model} has {property}={on}").format(model=step.params["model"], property=step.params["property"], on=on)
+
+
+def _default_props(step: Decision, _q: QemuProfile) -> str:
+    on = _("on") if step.params["on"] else _("off")
+    return _("QEMU's default for named models under KVM: {property}={on}").format(
+        property=step.params["property"], on=on
+    )
+
+
+def _host_unknown(step: Decision, _q: QemuProfile) -> str:
+    return _("{bits} depend on the CPUID instruction of the host, which could not be had: {why}").format(
+        bits=numbers_in(step.params["bits"]), why=step.params["why"] or _("the source does not hold it")
+    )
+
+
 def _guest(step: Decision, qemu: QemuProfile) -> str:
     if step.after is None:
         return _("what a guest gets is not known: the source does not say")
-    return _("-cpu host gets {word} = {after:#x}").format(word=_word(step, qemu).short, after=step.after)
+    return _("-cpu {cpu} gets {word} = {after:#x}").format(
+        cpu=step.params["cpu"], word=_word(step, qemu).short, after=step.after
+    )
 
 
 def _added(step: Decision, qemu: QemuProfile) -> str:
@@ -177,6 +201,7 @@ _DECISIONS: dict[str, _Say] = {
     msrs.HAS_MSR_FLAG: _flag,
     msrs.INDEX_LIST_FREED: _freed,
     msrs.FEATURE_MSRS_NULL: _text("KVM has no feature MSRs to ask for: kvm_feature_msrs stays null"),
+    msrs.FEATURE_MSRS_UNKNOWN: _text("the source does not say whether KVM has feature MSRs"),
     msrs.FEATURE_MSRS_FAILED: _text("{text}. QEMU goes on with kvm_feature_msrs = null"),
     msrs.FEATURE_MSRS_ALLOCATED: _text("makes room for {nmsrs} indices: {bytes} bytes"),
     msrs.FEATURE_MSRS_KEPT: _feature_kept,
@@ -189,12 +214,27 @@ _DECISIONS: dict[str, _Say] = {
     cpuid.CPUID_FULL: _text("{nent} entries fill the room exactly: not trusted, asked again with twice the room"),
     cpuid.CPUID_KEPT: _text("keeps the {nent} entries for the life of the process"),
     cpuid.CPUID_NOT_KNOWN: _text("the source does not hold KVM's CPUID table"),
+    msrs.TRUNCATED: _text("the upper 32 bits are lost: this version returns 32"),
+    msrs.FB_CLEAR_IMPLIED: _text("adds fb-clear: mds-no taa-no sbdr-ssdp-no fbsdp-no psdp-no are all set"),
+    "sgx-needs-pc-machine": _text("clears sgx: the machine type cannot have it"),
+    "sgxlc-needs-pc-machine": _text("clears sgxlc: the machine type cannot have SGX"),
+    "ras-needs-amd": _text("becomes 0: the guest's vendor is not AMD"),
+    "arch-capabilities-hidden-from-amd": _text("clears arch-capabilities: hidden from AMD guests"),
+    cpuid.HOST_NOT_KNOWN: _host_unknown,
     cpuid.XCOMP_FAILED: _text("{text}. KVM's own value stays"),
     words.DISPATCH: _dispatch,
     words.MIGRATABLE_MASK: _masked,
     words.MIGRATABLE_OFF: _text("migratable=off: no mask"),
     models.AUTO_ENABLE: _auto,
+    models.MODEL: _model,
+    models.VERSION_PROPS: _version_props,
+    models.KVM_DEFAULTS: _default_props,
+    models.USER: _text("{by}, as the command line says"),
+    models.PMU_OFF: _text("clears pdcm: the CPU's pmu is off"),
+    models.AVX10_FEATURES: _text("KVM has AVX10 version {version}: all that this version promises is on"),
+    models.ARCH_LBR_OFF: _text("clears arch-lbr: the CPU's pmu is off"),
     models.DEPENDENCY: _dependency,
+    models.APX_AND_MPX: _text("conflicts with {other}, which is on too: both go"),
     models.XSAVE_COMPONENTS: _xsave,
     models.FILTER: _filtered,
     models.AMD_ALIASES: _text("AMD guest: the bits that 8000_0001.EDX repeats are copied from 1.EDX"),
@@ -206,6 +246,14 @@ _DECISIONS: dict[str, _Say] = {
     ),
     # the fix-ups of kvm_arch_get_supported_cpuid
     "always-emulated": _text("sets mce mtrr mca pat: emulated whatever the table says"),
+    "ht-always": _text("sets ht: QEMU makes the topology leaves itself"),
+    "erms-from-host": _text("sets erms: the host's CPUID has it"),
+    "fsrm-from-host": _text("sets fsrm: the host's CPUID has it"),
+    "fast-strings-from-host": _text("sets what the host's CPUID has of fzrm fsrs fsrc"),
+    "mcdt-no-from-host": _text("sets mcdt-no: the host's CPUID has it"),
+    "waitpkg-by-cpu-pm": _text("waitpkg follows cpu-pm"),
+    "ras-always": _text("sets overflow-recov succor: QEMU emulates what they promise"),
+    "para-features-from-capabilities": _text("KVM has no such leaf: made of what KVM_CHECK_EXTENSION says"),
     "hypervisor-bit": _text("sets hypervisor: the guest runs under one"),
     "tsc-deadline-needs-lapic": _text("sets tsc-deadline: the local APIC is in the kernel and KVM has the timer"),
     "x2apic-needs-lapic": _text("clears x2apic: the local APIC is not in the kernel"),
@@ -283,7 +331,7 @@ def _error(request: AnyRequest, reply: Reply) -> str:
     name = abi.errno_name(number)
     if number == abi.E2BIG and isinstance(reply, IndexListReply):
         return _("{name}: there are {count}").format(name=name, count=reply.nmsrs)
-    if number == abi.E2BIG and isinstance(request, GetSupportedCpuid):
+    if number == abi.E2BIG and isinstance(request, (GetSupportedCpuid, GetEmulatedCpuid)):
         return _("{name}: too small").format(name=name)
     return f"{name}: {abi.errno_text(number)}"
 
@@ -295,6 +343,9 @@ def _indices(indices: tuple[int, ...], limit: int = 8) -> str:
 
 def not_done_text(step: NotDone) -> str:
     """A step of QEMU's that msrtui does not make."""
+    if "msrs" in step.argument:
+        writes = [f"{index}={value}" for index, value in step.argument["msrs"]]
+        return f"{step.ioctl} {' '.join(writes) or _('of none')}"
     subject = step.argument.get("capability") or step.argument.get("msr") or step.argument.get("address") or ""
     return f"{step.ioctl} {subject}".strip()
 
@@ -306,12 +357,12 @@ def event_text(event: Event, profile: QemuProfile) -> str:
     if event.decision is not None:
         return decision_text(event.decision, profile)
     if event.not_done is not None:
-        return _("{step}: QEMU's, on a {fd}; not done by msrtui").format(
-            step=not_done_text(event.not_done), fd=_FD_NAMES[event.not_done.fd]
+        return _("{step}: QEMU's, {where}; not done by msrtui").format(
+            step=not_done_text(event.not_done), where=_(_FD_NAMES[event.not_done.fd])
         )
     assert event.request is not None
     assert event.reply is not None
     return f"{question_text(event.request)} → {answer_text(event.request, event.reply)}"
 
 
-_FD_NAMES = {"system": "VM", "vm": "VM", "vcpu": "vCPU"}
+_FD_NAMES = {"system": "which makes a VM", "vm": "on a VM", "vcpu": "on a vCPU"}

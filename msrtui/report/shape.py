@@ -85,6 +85,20 @@ def aligned(rows: Iterable[Sequence[str]], indent: str = "  ", right: frozenset[
         yield (indent + "  ".join(cells)).rstrip()
 
 
+def columns(words: Sequence[str], indent: str = "  ", width: int = LINE) -> Iterator[str]:
+    """Words as a table that is read downwards: as many columns as ``width`` has room for, each as wide as it must."""
+    for rows in range(1, len(words) + 1):
+        table = [words[at : at + rows] for at in range(0, len(words), rows)]
+        widths = [max(map(len, column)) for column in table]
+        if len(indent) + sum(widths) + 2 * (len(widths) - 1) <= width or rows == len(words):
+            for row in range(rows):
+                cells = (
+                    column[row].ljust(wide) for column, wide in zip(table, widths, strict=True) if row < len(column)
+                )
+                yield (indent + "  ".join(cells)).rstrip()
+            return
+
+
 def counted(count: int, one: str, many: str) -> str:
     """``1 bit``, ``3 bits``."""
     return f"{count} {one if count == 1 else many}"

@@ -147,15 +147,17 @@ def _event(event: Event, profile: QemuProfile) -> Iterator[str]:
     elif event.decision is not None:
         yield from wrapped(decision_text(event.decision, profile), f"{number}QEMU  ", f"{blank}      ")
     elif event.not_done is not None:
-        yield from _in_columns(
-            number + not_done_text(event.not_done), f"not done by msrtui: {_NEEDS[event.not_done.fd]}"
-        )
+        who = f"not done by msrtui: {_NEEDS[event.not_done.fd]}"
+        yield from _in_columns(number, not_done_text(event.not_done), who)
     elif event.request is not None and event.reply is not None:
-        yield from _in_columns(number + question_text(event.request), answer_text(event.request, event.reply))
+        yield from _in_columns(number, question_text(event.request), answer_text(event.request, event.reply))
 
 
 _NEEDS = {"system": "makes a VM", "vm": "on the VM", "vcpu": "on a vCPU"}
 
 
-def _in_columns(question: str, answer: str) -> Iterator[str]:
-    yield from wrapped(answer, f"{question.ljust(_ASKED)}  ", " " * (_ASKED + 2))
+def _in_columns(number: str, question: str, answer: str) -> Iterator[str]:
+    """A question, over several lines where it is long, and to the right of its last one the answer."""
+    *above, last = wrapped(question, number, " " * (len(number) + 2), width=_ASKED)
+    yield from above
+    yield from wrapped(answer, f"{last.ljust(_ASKED)}  ", " " * (_ASKED + 2))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from msrtui.catalog import decode
 from msrtui.errors import KvmUnusable
 from msrtui.kvm.heard import Heard
 from msrtui.kvm.requests import Answerer, Request
@@ -47,9 +48,20 @@ class WordView(NamedTuple):
 
     @property
     def layers(self) -> tuple[int | None, int | None, int | None]:
-        """KVM's raw value, what is supported, what is migratable."""
+        """KVM's raw value, what is supported, what is migratable; bits that are not known are 0."""
         done = self.supported
         return (None, None, None) if done is None else (done.kvm, done.supported, done.migratable)
+
+    @property
+    def unknown(self) -> int:
+        """Bits that could not be decided, because the host's CPUID could not be had: 0 in the layers."""
+        return 0 if self.supported is None else self.supported.unknown
+
+    @property
+    def known(self) -> tuple[int | None, int | None, int | None]:
+        """The layers as numbers to rely on: None for those of QEMU where a bit of the word is not known."""
+        kvm, supported, migratable = self.layers
+        return (kvm, None, None) if self.unknown else (kvm, supported, migratable)
 
     @property
     def lineage(self) -> Lineage:
@@ -108,6 +120,17 @@ def is_control_word(word: FeatureWord) -> bool:
 def kvm_bits(word: FeatureWord, kvm: int | None) -> int | None:
     """KVM's answer by the word's own bit numbers: of a control word the half that says what may be 1."""
     return kvm >> 32 if kvm is not None and is_control_word(word) else kvm
+
+
+def number_bits(word: FeatureWord, kvm: int | None) -> int:
+    """The bits of an MSR's fields of several bits that QEMU has no names for: they are numbers, no features."""
+    if word.kind != "msr" or kvm is None or is_control_word(word):
+        return 0
+    mask = 0
+    for part in decode(word.index, kvm):
+        if part.field.width > 1:
+            mask |= ((1 << part.field.width) - 1) << part.field.lo
+    return mask & ~word.named_mask
 
 
 def lineage_document(lineage: Lineage, profile: QemuProfile) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from msrtui.qemu.cpuid import HOST_NOT_KNOWN
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.heading import heading_lines
 from msrtui.report.sentences import decision_text
@@ -25,19 +26,20 @@ def words_document(source_name: str, profile: QemuProfile, words: Sequence[WordV
 
 def _word_document(view: WordView, profile: QemuProfile) -> dict[str, Any]:
     kvm, supported, migratable = view.layers
+    numbers = view.known
     return {
         "kind": view.word.kind,
         "where": view.word.where,
-        "kvm": hexed(kvm),
-        "supported": hexed(supported),
-        "migratable": hexed(migratable),
+        "kvm": hexed(numbers[0]),
+        "supported": hexed(numbers[1]),
+        "migratable": hexed(numbers[2]),
         "features": [
             {
                 "bit": bit,
                 "name": name,
                 "kvm": _bit(kvm_bits(view.word, kvm), bit),
-                "supported": _bit(supported, bit),
-                "migratable": _bit(migratable, bit),
+                "supported": _bit(supported, bit, view.unknown),
+                "migratable": _bit(migratable, bit, view.unknown),
             }
             for bit, name in sorted(view.word.bits.items())
         ],
@@ -45,8 +47,8 @@ def _word_document(view: WordView, profile: QemuProfile) -> dict[str, Any]:
     }
 
 
-def _bit(value: int | None, bit: int) -> bool | None:
-    return None if value is None else bool(value >> bit & 1)
+def _bit(value: int | None, bit: int, unknown: int = 0) -> bool | None:
+    return None if value is None or unknown >> bit & 1 else bool(value >> bit & 1)
 
 
 # --- for people --------------------------------------------------------------------------------------------------
@@ -81,17 +83,17 @@ def _table(title: str, words: Sequence[WordView], bits: int, profile: QemuProfil
         if view.ended is not None:
             yield from wrapped(f"KVM lists it and refuses it. {view.ended.text}", "      ", "        ")
         for step in view.lineage:
-            if step.before is not None and step.before != step.after:
+            if step.rule == HOST_NOT_KNOWN or (step.before is not None and step.before != step.after):
                 yield from wrapped(decision_text(step, profile), "      ", "        ")
 
 
 def _row(view: WordView, name: int, bits: int) -> str:
     width = len(grouped(0, bits))
-    kvm, supported, migratable = view.layers
+    kvm, supported, migratable = view.known
     absent = "not listed" if view.word.kind == "msr" else "no such leaf"
     if view.supported is None:
         absent = "refused"
-    elif supported is None:
+    elif view.supported.supported is None:
         absent = "not known"
     cells = (_shown(kvm, bits, absent), _shown(supported, bits), _shown(migratable, bits))
     return f"  {view.word.name:{name - 2}}  {'  '.join(cell.ljust(width) for cell in cells)}".rstrip()

@@ -55,12 +55,14 @@ def open_source(text: str | None = None) -> Source:
     """
     if text is None:
         return _default()
+    if not text:
+        raise BadSource("An empty source: give live, a capture's path, the name of a bundled host, or -.")
     if text == LIVE:
         return live_source()
     if text == "-":
         return _saved("-", "stdin", _read_stdin())
     if text.startswith("ssh://"):
-        raise BadSource("Capturing over ssh is not in this version: run the capture there and give its file here.")
+        raise BadSource("Capturing over ssh is not in this version; give the path of a capture that was taken there.")
     if text in resources.bundled_hosts():
         return bundled_source(text)
     return _saved(text, "file", _read_file(text))
@@ -96,7 +98,7 @@ def require_kvm(source: Source) -> None:
 
     raise KvmUnusable(
         f"{source.name}: KVM could not be opened on that host ({errno_name(opened.errno)}: "
-        f"{errno_text(opened.errno)}), so there is nothing to show of it; take another capture there.",
+        f"{errno_text(opened.errno)}), so there is nothing to show of it.",
         opened.errno,
     )
 
@@ -115,7 +117,7 @@ def _read_file(path: str) -> bytes:
     shown = kvmdump.plain(path)
     try:
         # a pipe with nobody at its other end must not keep us waiting
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT)) as file:  # noqa: PTH123
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise BadSource(f"{shown} is not a regular file; a source is live, a capture's path, or - for a pipe.")
             data = file.read(SIZE_LIMIT + 1)
@@ -124,7 +126,7 @@ def _read_file(path: str) -> bytes:
         raise BadSource(f"There is no file {shown}, and no bundled host of that name ({names}).") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise BadSource(f"{shown} cannot be read: {reason}.") from None
+        raise BadSource(f"{shown} cannot be read: {reason}; a source is live, a capture's path, or -.") from None
     return _sized(data, shown)
 
 
@@ -145,7 +147,7 @@ def _sized(data: bytes, shown: str) -> bytes:
 def _saved(name: str, kind: Kind, data: bytes, notice: str | None = None) -> Source:
     shown = "standard input" if name == "-" else kvmdump.plain(name)
     host = decode(data, shown)
-    return Source(name, kind, RecordedHost(host.recording), host.about, notice)
+    return Source(kvmdump.plain(name), kind, RecordedHost(host.recording), host.about, notice)
 
 
 def decode(data: bytes, shown: str) -> SavedHost:

@@ -11,6 +11,7 @@ from msrtui.kvm.requests import (
     CpuidReply,
     GetMsrFeatureIndexList,
     GetMsrIndexList,
+    GetSupportedCpuid,
     IndexListReply,
     MsrsReply,
 )
@@ -73,8 +74,9 @@ def state_at(events: Sequence[Event], count: int) -> State:
                 index_list = reply.indices if event.request.nmsrs or reply.errno is None else index_list
             elif isinstance(event.request, GetMsrFeatureIndexList):
                 feature_wanted = reply.nmsrs if feature_wanted is None else feature_wanted
-        elif isinstance(reply, CpuidReply) and reply.errno is None:
-            cpuid = reply.entries
+        elif isinstance(event.request, GetSupportedCpuid):
+            if isinstance(reply, CpuidReply) and reply.errno is None:
+                cpuid = reply.entries
         elif isinstance(reply, MsrsReply) and event.request is not None:
             for index in getattr(event.request, "indices", ()):
                 msrs[index] = reply
@@ -93,22 +95,22 @@ def state_at(events: Sequence[Event], count: int) -> State:
                 elif "index" in event.decision.params:
                     flags[event.decision.params["index"]] = variable
     return State(
-        count,
-        events[count - 1] if count else None,
-        opened,
-        capabilities,
-        index_wanted,
-        index_list,
-        index_freed,
-        flags,
-        feature_wanted,
-        feature_list,
-        feature_null,
-        cpuid,
-        msrs,
-        words,
-        guest,
-        end,
+        count=count,
+        event=events[count - 1] if count else None,
+        opened=opened,
+        capabilities=capabilities,
+        index_wanted=index_wanted,
+        index_list=index_list,
+        index_freed=index_freed,
+        flags=flags,
+        feature_wanted=feature_wanted,
+        feature_list=feature_list,
+        feature_null=feature_null,
+        cpuid=cpuid,
+        msrs=msrs,
+        words=words,
+        guest=guest,
+        end=end,
     )
 
 

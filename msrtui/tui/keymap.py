@@ -20,12 +20,13 @@ class Key(NamedTuple):
 
 
 KEYMAP = (
-    Key("n", "step(1)", "n", "next", "next event; on a live host the question is put to KVM now", 0),
+    Key("n", "step(1)", "n", "next", "next event; on a live host a question that was not put yet is put now", 0),
     Key("p", "step(-1)", "p", "back", "previous event; nothing is undone, nothing is asked twice", 1),
     Key("N", "phase(1)", "N", "phase", "next phase", 6),
     Key("P", "phase(-1)", "P", "", "previous phase"),
     Key("less_than_sign", "ends(-1)", "<", "start", "before the first question", 4),
     Key("greater_than_sign", "ends(1)", ">", "end", "the end of the conversation", 5),
+    Key("", "", "Arrows", "", "move in a list; j and k, PgUp and PgDn, Home and End as well"),
     Key("enter", "open", "Enter", "why", "open what is selected: its bits, or why it is so", 2),
     Key("backspace", "back", "Backspace", "", "back to what was selected before"),
     Key("colon", "ask", ":", "ask an MSR", "ask KVM for one MSR now, by number or name", 3),

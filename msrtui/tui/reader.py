@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msrtui.kvm.heard import Heard
-from msrtui.qemu.conversation import negotiate
+from msrtui.qemu.conversation import Outcome, negotiate
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source
 from msrtui.transcript.events import Event
@@ -28,6 +28,11 @@ class Reader:
         return self._stepper.events
 
     @property
+    def outcome(self) -> Outcome | None:
+        """What it all led to; None before the end was reached, and where QEMU ended early."""
+        return self._stepper.outcome
+
+    @property
     def current(self) -> Event | None:
         """The event that the reader saw last."""
         return self._stepper.current
@@ -40,6 +45,16 @@ class Reader:
     def step(self, by: int) -> bool:
         """One event on or back; False where there is none."""
         return (self._stepper.forward() if by > 0 else self._stepper.back()) is not None
+
+    @property
+    def at_end(self) -> bool:
+        """Whether everything was asked and the reader stands behind it."""
+        return self._stepper.complete and self._stepper.cursor == len(self._stepper.events)
+
+    def stand_at(self, place: int) -> None:
+        """Stand behind the event with this number, which was seen before."""
+        if self._stepper.current is None or self._stepper.current.n != place:
+            self._stepper.to(place + 1)
 
     def phase(self, by: int) -> None:
         """To the next phase, or to the start of this one or the one before."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from msrtui.kvm.requests import GetMsrs, MsrsReply
+from msrtui.qemu.conversation import Outcome
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source
 from msrtui.transcript.events import Event
@@ -46,6 +47,8 @@ class Session:
     subject: Subject
     at: int | None
     """The event that the dialogue speaks of, None before the first."""
+    outcome: Outcome | None = None
+    """What it all led to, once the conversation was run to its end."""
     focus: str = "words"
     zoomed: bool = False
     opened: frozenset[object] = frozenset()

@@ -184,6 +184,11 @@ def kernels_that_disagree(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("kernels_that_disagree")
+def test_where_the_order_fits_several_kernels_the_newest_is_believed() -> None:
+    assert place([1, 4, 2, 3])[2] == Placement(EMULATED, False)
+
+
+@pytest.mark.usefixtures("kernels_that_disagree")
 def test_where_kernels_disagree_the_order_decides_and_nothing_is_sure() -> None:
     assert place([1, 4, 3, 2])[3] == Placement(EMULATED, False)
     assert place([1, 2, 4, 3]) == (

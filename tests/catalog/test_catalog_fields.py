@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -49,7 +50,7 @@ def test_thirty_four_msrs_have_a_layout_with_fields_in_ascending_order() -> None
         ends = [(field.lo, field.hi) for field in layout.fields]
         assert ends == sorted(ends)
         assert all(lo <= hi < 64 for lo, hi in ends)
-        assert all(high < low for (_, high), (low, _) in zip(ends, ends[1:], strict=False)), hex(index)
+        assert all(high < low for (_, high), (low, _) in pairwise(ends)), hex(index)
         assert layout.layout in {"flat64", "bitmap64", "control32", "allowed1_64"}
         assert {field.origin for field in layout.fields} <= {"linux", "sdm", "apm"}
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+from msrtui.qemu.cpu_request import definitions
 from msrtui.qemu.phases import PHASES
+from msrtui.qemu.tables import load
 
 EVENT = ("n", "phase", "function", "kind", "fd", "done", "ioctl", "request", "result", "errno", "reply", "rule", "text")
 TOP = ("source", "qemu")
@@ -54,13 +56,13 @@ def one_of(value: object, *allowed: object) -> None:
     assert any(value is each or (type(value) is type(each) and value == each) for each in allowed), value
 
 
-def top(document: Mapping[str, Any], source: str) -> None:
+def top(document: Mapping[str, Any], source: str, qemu: str) -> None:
     assert document["source"] == source
-    assert document["qemu"] == "7.2"
+    assert document["qemu"] == qemu
 
 
-def check_trace(document: Any, source: str) -> None:
-    top(keys(document, *TOP, "events"), source)
+def check_trace(document: Any, source: str, qemu: str = "7.2") -> None:
+    top(keys(document, *TOP, "events"), source, qemu)
     assert [event["n"] for event in document["events"]] == list(range(len(document["events"])))
     for event in document["events"]:
         check_event(event)
@@ -118,8 +120,8 @@ def check_answer(event: Any) -> None:
                 is_hex(each)
 
 
-def check_lists(document: Any, source: str) -> None:
-    top(keys(document, *TOP, "index_list", "feature_list"), source)
+def check_lists(document: Any, source: str, qemu: str = "7.2") -> None:
+    top(keys(document, *TOP, "index_list", "feature_list"), source, qemu)
     index_list = keys(document["index_list"], "probe", "count", "freed", "entries")
     probe = keys(index_list["probe"], "errno", "nmsrs")
     is_text_or_null(probe["errno"])
@@ -153,13 +155,13 @@ def check_names(names: object) -> None:
         is_text(name)
 
 
-def check_lineage(lineage: object) -> None:
+def check_lineage(lineage: object, qemu: str = "7.2") -> None:
     assert isinstance(lineage, list)
     for step in lineage:
         keys(step, "rule", "before", "after", "source", "text")
         is_text(step["rule"])
         is_text(step["text"])
-        assert step["source"].endswith(", QEMU 7.2")
+        assert step["source"].endswith(f", QEMU {qemu}")
         is_hex_or_null(step["before"])
         is_hex_or_null(step["after"])
     for step, following in pairwise(lineage):
@@ -173,8 +175,8 @@ GET = (
 )
 
 
-def check_get(document: Any, source: str, index: int) -> None:
-    top(keys(document, *GET), source)
+def check_get(document: Any, source: str, index: int, qemu: str = "7.2") -> None:
+    top(keys(document, *GET), source, qemu)
     assert document["index"] == hex(index)
     check_names(document["names"])
     is_flag(document["in_index_list"])
@@ -194,19 +196,19 @@ def check_get(document: Any, source: str, index: int) -> None:
         is_text(field["name"])
         is_hex(field["value"])
         assert isinstance(field["text"], str)
-    check_lineage(document["lineage"])
+    check_lineage(document["lineage"], qemu)
     if document["word"] is None:
         assert (document["supported"], document["migratable"], document["lineage"]) == (None, None, [])
 
 
-def check_words(document: Any, source: str) -> None:
-    top(keys(document, *TOP, "words"), source)
+def check_words(document: Any, source: str, qemu: str = "7.2") -> None:
+    top(keys(document, *TOP, "words"), source, qemu)
     for name, word in document["words"].items():
         assert name.startswith("FEAT_")
         keys(word, "kind", "where", "kvm", "supported", "migratable", "features", "lineage")
         one_of(word["kind"], "cpuid", "msr")
         is_text(word["where"])
-        check_lineage(word["lineage"])
+        check_lineage(word["lineage"], qemu)
         for layer in ("kvm", "supported", "migratable"):
             is_hex_or_null(word[layer])
         assert [feature["bit"] for feature in word["features"]] == sorted({f["bit"] for f in word["features"]})
@@ -218,4 +220,35 @@ def check_words(document: Any, source: str) -> None:
             assert (feature["kvm"] is None) == (word["kvm"] is None)
             for layer in ("supported", "migratable"):
                 value = word[layer]
-                assert feature[layer] is (None if value is None else bool(int(value, 16) >> feature["bit"] & 1))
+                if value is None:  # the word is not known as a whole; a bit of it may be
+                    one_of(feature[layer], True, False, None)
+                else:
+                    assert feature[layer] is bool(int(value, 16) >> feature["bit"] & 1)
+
+
+FEATURES = (*TOP, "cpu", "migratable", "expanded", "features", "warnings", "refused")
+
+
+def check_features(document: Any, source: str, cpu: str = "host", qemu: str = "7.2") -> None:
+    top(keys(document, *FEATURES), source, qemu)
+    assert document["cpu"] == cpu
+    is_flag(document["migratable"])
+    is_flag(document["expanded"])
+    assert sorted(document["features"]) == sorted(load(qemu).canonical_names)
+    for name, on in document["features"].items():
+        is_text(name)
+        one_of(on, True, False, None)
+    for line in document["warnings"]:
+        assert line.startswith("warning: ")
+    is_text_or_null(document["refused"])
+
+
+def check_models(document: Any, source: str, qemu: str = "7.2") -> None:
+    top(keys(document, *TOP, "models"), source, qemu)
+    assert list(document["models"]) == list(definitions(load(qemu)))
+    for model in document["models"].values():
+        keys(model, "runnable", "unavailable")
+        one_of(model["runnable"], True, False, None)
+        if model["unavailable"] is not None:
+            assert model["runnable"] is not bool(model["unavailable"])
+            assert all(isinstance(name, str) for name in model["unavailable"])

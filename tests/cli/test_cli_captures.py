@@ -16,7 +16,7 @@ MSRS = (0x10A, 0xCF, 0x8B, 0x345, 0x174, 0x480, 0x485, 0x48B, 0x48D, 0x48F, 0xC0
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> Any:
-    assert main([*arguments, "--json"]) == status
+    assert main([*arguments, "--qemu", "7.2", "--json"]) == status
     out, err = capsys.readouterr()
     assert err == ""
     assert out.isascii()
@@ -97,7 +97,7 @@ def test_text_is_narrow_and_says_what_is_read(
     if unusable(capture) and command != ["trace"]:
         assert main([*command, str(capture)]) == 2
         return
-    main([*command, str(capture)])
+    main([*command, str(capture), "--qemu", "7.2"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("QEMU 7.2 on ")
     assert [line for line in lines if len(line) > 100] == []

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from command_line import msrtui
-from contract_shapes import check_get, check_lists, check_trace, check_words
+from contract_shapes import check_features, check_get, check_lists, check_models, check_trace, check_words
 
 from msrtui.kvm.live import LiveHost
 from msrtui.kvm.requests import GetMsrFeatureIndexList, GetMsrIndexList, GetMsrs
+from msrtui.qemu.profile import DEFAULT_VERSION
 
 
 def said(*arguments: str) -> Any:
@@ -23,10 +24,12 @@ def said(*arguments: str) -> Any:
 @pytest.mark.live
 def test_live_is_what_is_read_where_nothing_else_is_named(live_kvm: LiveHost) -> None:
     assert live_kvm.path == "/dev/kvm"
-    check_lists(said("lists"), "live")
-    check_trace(said("trace"), "live")
-    check_words(said("words"), "live")
-    check_get(said("get", "0x10a"), "live", 0x10A)
+    check_lists(said("lists"), "live", DEFAULT_VERSION)
+    check_trace(said("trace"), "live", DEFAULT_VERSION)
+    check_words(said("words"), "live", DEFAULT_VERSION)
+    check_get(said("get", "0x10a"), "live", 0x10A, DEFAULT_VERSION)
+    check_features(said("features"), "live", qemu=DEFAULT_VERSION)
+    check_models(said("models"), "live", DEFAULT_VERSION)
 
 
 @pytest.mark.live
@@ -52,7 +55,7 @@ def test_every_feature_msr_can_be_got(live_kvm: LiveHost) -> None:
     assert count is not None
     for index in live_kvm.ask(GetMsrFeatureIndexList(count)).indices:
         document = said("get", hex(index))
-        check_get(document, "live", index)
+        check_get(document, "live", index, DEFAULT_VERSION)
         assert document["in_feature_list"] is True
         values = live_kvm.ask(GetMsrs((index,))).values
         assert document["kvm"] == (hex(values[0]) if values else None)

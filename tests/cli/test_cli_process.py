@@ -19,6 +19,11 @@ QUICK = (
     ["trace", EPYC, "--json"],
     ["words", EPYC],
     ["lists", EPYC],
+    ["features", EPYC],
+    ["features", EPYC, "--cpu", "EPYC", "--json"],
+    ["features", EPYC, "--why", "erms"],
+    ["models", EPYC],
+    ["models", EPYC, "--json"],
     ["doctor"],
     ["--version"],
 )
@@ -118,9 +123,10 @@ def test_without_utf_8_the_text_is_ascii() -> None:
     done = msrtui(["get", "0x48b", SKYLAKE], extra=extra)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.isascii()
-    traced = msrtui(["trace", SKYLAKE], extra=extra)
-    assert traced.returncode == 0
-    assert traced.stdout.isascii()
+    for command in ("trace", "features", "models"):
+        done = msrtui([command, SKYLAKE], extra=extra)
+        assert done.returncode == 0
+        assert done.stdout.isascii()
 
 
 def test_glyphs_can_be_asked_for_in_ascii() -> None:

@@ -15,7 +15,7 @@ from msrtui.kvm.live import LiveHost
 from msrtui.resources import bundled_hosts
 from msrtui.snapshot import sources
 
-COMMANDS = (["trace"], ["lists"], ["words"], ["get", "0x10a"])
+COMMANDS = (["trace"], ["lists"], ["words"], ["get", "0x10a"], ["features"], ["features", "--why", "erms"], ["models"])
 EVIL = "\x1b[31mred\x1b]0;title\x07\x9b2J\u202ebidi\x7f\r\n[bold]markup[/]\x00"
 
 
@@ -63,7 +63,7 @@ def test_a_file_without_permission_is_not_read(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_a_capture_comes_through_a_pipe() -> None:
-    done = msrtui(["get", "0x10a", "-", "--json"], stdin=Path(EPYC).read_bytes())
+    done = msrtui(["get", "0x10a", "-", "--qemu", "7.2", "--json"], stdin=Path(EPYC).read_bytes())
     assert done.returncode == 0
     assert done.stderr == b""
     assert json.loads(done.stdout)["source"] == "-"
@@ -84,7 +84,7 @@ def no_kvm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_kvm")
 def test_without_a_kvm_live_cannot_be_done(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in (["lists"], ["words"], ["get", "0x10a"]):
+    for command in COMMANDS[1:]:
         assert "/dev/kvm" in fails(capsys, command, "live")
 
 

@@ -11,6 +11,7 @@ from command_line import EPYC, one_sentence
 from msrtui.cli import explore
 from msrtui.cli.__main__ import main
 from msrtui.cli.commands import COMMANDS
+from msrtui.qemu.profile import DEFAULT_VERSION
 from msrtui.resources import bundled_hosts
 from msrtui.tui import app
 
@@ -45,12 +46,14 @@ def test_a_version_is_taken_as_people_write_it(version: str, capsys: pytest.Capt
     assert json.loads(capsys.readouterr().out)["qemu"] == "7.2"
 
 
-@pytest.mark.parametrize("version", ["9.9", "auto", "", "7", "seven", "7.2\x1b[2J"])
-@pytest.mark.parametrize("command", [["trace"], ["lists"], ["words"], ["get", "0x10a"]])
+@pytest.mark.parametrize(
+    "version", ["9.9", "2.12", "3.0", "99.1", "", "7", "seven", "7.2\x1b[2J", "7.2.x", "-1.0", "٧.٢", "9" * 5000]
+)
+@pytest.mark.parametrize("command", [["trace"], ["lists"], ["words"], ["get", "0x10a"], ["features"], ["models"], []])
 def test_a_version_that_is_not_there_cannot_be_done(
     command: list[str], version: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "7.2" in fails(capsys, *command, EPYC, "--qemu", version)
+    assert "7.2" in fails(capsys, *command, EPYC, f"--qemu={version}")
 
 
 @pytest.mark.parametrize(
@@ -64,15 +67,28 @@ def test_a_version_that_is_not_there_cannot_be_done(
         (["--nonsense"], "--nonsense"),
         (["--qemu", "7.2", "trace"], "msrtui trace"),
         (["doctor", EPYC], "unrecognized"),
+        (["features", EPYC, "--cpu"], "--cpu"),
+        (["features", EPYC, "--why", ""], "--why"),
+        (["models", EPYC, "--cpu", "host"], "unrecognized"),
     ],
 )
 def test_bad_usage_is_one_sentence(arguments: list[str], part: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert part.lower() in fails(capsys, *arguments).lower()
 
 
+@pytest.mark.parametrize("command", [["trace"], ["lists"], ["words"], ["get", "0x10a"], ["features"], ["models"]])
+def test_without_a_version_the_default_is_taken_and_said(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*command, EPYC, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["qemu"] == DEFAULT_VERSION
+    assert main([*command, EPYC]) == 0
+    assert capsys.readouterr().out.startswith(f"QEMU {DEFAULT_VERSION} on ")
+
+
 def test_options_of_the_profile_change_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
     def migratable(*options: str) -> str:
-        assert main(["get", "0x10a", EPYC, "--json", *options]) == 0
+        assert main(["get", "0x10a", EPYC, "--qemu", "7.2", "--json", *options]) == 0
         value = json.loads(capsys.readouterr().out)["migratable"]
         assert isinstance(value, str)
         return value
@@ -83,7 +99,7 @@ def test_options_of_the_profile_change_the_answer(capsys: pytest.CaptureFixture[
 
 def test_the_irqchip_and_cpu_pm_change_the_conversation(capsys: pytest.CaptureFixture[str]) -> None:
     def asked(*options: str) -> list[str]:
-        assert main(["trace", EPYC, "--json", *options]) == 0
+        assert main(["trace", EPYC, "--qemu", "7.2", "--json", *options]) == 0
         events = json.loads(capsys.readouterr().out)["events"]
         return [f"{event['ioctl']} {(event['request'] or {}).get('capability', '')}".strip() for event in events]
 
@@ -95,7 +111,7 @@ def test_the_irqchip_and_cpu_pm_change_the_conversation(capsys: pytest.CaptureFi
 
 def test_text_says_which_options_were_given(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--irqchip", "off", "--cpu-pm", "--pmu", "off", "--machine", "q35", "--no-migratable"]
-    assert main(["words", EPYC, *options]) == 0
+    assert main(["words", EPYC, "--qemu", "7.2", *options]) == 0
     first = capsys.readouterr().out.splitlines()[0]
     assert first.startswith("QEMU 7.2 (machine q35, irqchip off, cpu-pm, pmu off, migratable off) on")
 

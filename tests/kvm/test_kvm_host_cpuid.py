@@ -84,3 +84,31 @@ def test_what_is_read_says_where_it_is_from() -> None:
     if registers is not None:
         assert how == "the instruction" or how.startswith("/dev/cpu/")
         assert LiveHost().ask(HostCpuid(0, 0)).registers == registers
+
+
+def test_what_cpuinfo_tells_agrees_with_the_instruction_in_the_bits_that_rules_read() -> None:
+    told = host_cpuid._from_cpuinfo()
+    instruction, _ = host_cpuid._from_instruction()
+    if not told or not instruction:
+        pytest.skip("neither /proc/cpuinfo nor the instruction is here to compare")
+    assert told[0, 0][1:] == instruction[0, 0][1:]
+    assert told[1, 0][0] == instruction[1, 0][0] & 0x0FFF0FFF
+    for leaf, bits in host_cpuid._FLAGS.items():
+        for flag, (register, bit) in bits.items():
+            assert told[leaf][register] >> bit & 1 == instruction[leaf][register] >> bit & 1, flag
+
+
+def test_where_executable_memory_is_refused_cpuinfo_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child is one that the kernel kills as a hardened system would; the answer says where it is from."""
+    monkeypatch.setattr(host_cpuid, "_from_device", lambda leaf, subleaf: (None, ""))
+    monkeypatch.setattr(host_cpuid, "_CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGSYS)")
+    host_cpuid._from_instruction.cache_clear()
+    try:
+        registers, how = host_cpuid.read(0, 0)
+        unknown, why = host_cpuid.read(0x14, 0)
+    finally:
+        host_cpuid._from_instruction.cache_clear()
+    assert how == "/proc/cpuinfo"
+    assert registers is not None
+    assert unknown is None
+    assert "refused" in why

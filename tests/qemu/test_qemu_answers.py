@@ -1,98 +1,38 @@
-"""Every property of every captured host, as msrtui works it out, against what a real QEMU 7.2.22 answered.
-
-The answers are of ``query-cpu-model-expansion type=full`` for ``host`` and for ``host,migratable=off``: the names
-that were true, from a real QEMU whose KVM replied as the capture says (tests/data/answers).
-"""
+"""Over all captured hosts and profiles: nothing fails otherwise than QEMU would, and every rule is known."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from msrtui.qemu import rules
-from msrtui.qemu.conversation import Outcome, negotiate
+from msrtui.qemu.conversation import negotiate
 from msrtui.qemu.cpuid import FIX_UPS
 from msrtui.qemu.negotiation import Decision
 from msrtui.qemu.profile import Irqchip, QemuProfile
 from msrtui.snapshot.sources import open_source
 from msrtui.transcript.stepper import Stepper, run
 
-CPUS = {"host": QemuProfile("7.2"), "host,migratable=off": QemuProfile("7.2", migratable=False)}
 
-
-def _answers(capture: Path) -> dict[str, list[str]] | None:
-    path = capture.parents[1] / "answers" / capture.name
-    if not path.exists():
-        return None
-    answers: dict[str, list[str]] = json.loads(path.read_text(encoding="ascii"))["7.2.22"]
-    return answers
+def _answered(capture: Path) -> bool:
+    return (capture.parents[1] / "answers" / capture.name).exists()
 
 
 def _run(capture: Path, profile: QemuProfile) -> Stepper:
     return run(negotiate(profile), open_source(str(capture)).answerer)
 
 
-def _differences(capture: Path, cpu: str, answer: list[str]) -> tuple[int, dict[str, bool]]:
-    """(names compared, the names that differ with what QEMU said of them)."""
-    stepper = _run(capture, CPUS[cpu])
-    assert stepper.ended is None
-    assert stepper.outcome is not None
-    told = set(answer)
-    places = CPUS[cpu].tables.bits_of_property
-    ours = {name: _is_on(stepper.outcome, where) for name, where in places.items()}
-    return len(places), {name: name in told for name, value in ours.items() if value is not (name in told)}
-
-
-def _is_on(outcome: Outcome, places: tuple[tuple[str, int], ...]) -> bool:
-    """A property that stands for two bits is true when both are."""
-    values = [(outcome.guest[word].value, bit) for word, bit in places]
-    return all(value is not None and value >> bit & 1 for value, bit in values)
-
-
-@pytest.mark.parametrize("cpu", CPUS)
-def test_every_property_is_what_the_real_qemu_answered(capture: Path, cpu: str) -> None:
-    answers = _answers(capture)
-    if answers is None:
-        assert _run(capture, CPUS[cpu]).ended is not None, "a KVM that could not be opened has no answers"
-        return
-    compared, different = _differences(capture, cpu, answers[cpu])
-    assert different == {}
-    assert compared == 319
-
-
-@pytest.mark.parametrize("cpu", CPUS)
-def test_every_alias_is_what_the_real_qemu_answered(capture: Path, cpu: str) -> None:
-    answers = _answers(capture)
-    aliases = CPUS[cpu].tables.aliases
-    assert len(aliases) == 32
-    if answers is not None:
-        told = set(answers[cpu])
-        assert {alias: alias in told for alias in aliases} == {alias: name in told for alias, name in aliases.items()}
-
-
 def test_nothing_was_left_out(captures: tuple[Path, ...]) -> None:
-    answered = [capture for capture in captures if _answers(capture) is not None]
+    answered = [capture for capture in captures if _answered(capture)]
     assert len(captures) - len(answered) == 2
-    assert len(answered) * len(CPUS) * len(CPUS["host"].tables.bits_of_property) == 15312
     answers = {path.name for path in (captures[0].parents[1] / "answers").glob("*.json")}
     assert answers == {capture.name for capture in answered}
-    assert any(_answers(c)["host"] != _answers(c)["host,migratable=off"] for c in answered)  # type: ignore[index]
 
 
-def test_a_comparison_notices_a_single_bit(captures: tuple[Path, ...]) -> None:
-    capture = next(path for path in captures if path.name.startswith("intel-skylake-bochs-linux6.12"))
-    answers = _answers(capture)
-    assert answers is not None
-    assert "vmx-ept" in answers["host"]
-    _, different = _differences(capture, "host", [name for name in answers["host"] if name != "vmx-ept"])
-    assert different == {"vmx-ept": False}
-
-
-def test_the_hosts_whose_kvm_cannot_be_opened_end_clearly(captures: tuple[Path, ...]) -> None:
-    ended = {capture.stem: _run(capture, QemuProfile("7.2")) for capture in captures if _answers(capture) is None}
+def test_the_two_hosts_without_a_kvm_end_clearly(captures: tuple[Path, ...]) -> None:
+    ended = {capture.stem: _run(capture, QemuProfile("7.2")) for capture in captures if not _answered(capture)}
     assert len(ended) == 2
     for name, stepper in ended.items():
         assert stepper.outcome is None, name
@@ -117,7 +57,7 @@ def test_no_profile_makes_a_captured_host_fail_otherwise_than_qemu_would(
     for capture in captures:
         stepper = _run(capture, profile)
         assert stepper.complete
-        assert (stepper.outcome is None) == (_answers(capture) is None)
+        assert (stepper.outcome is None) == (not _answered(capture))
         if stepper.outcome is not None:
             assert list(stepper.outcome.words) == list(stepper.outcome.guest) == list(profile.tables.word_by_name)
             assert all(word.value is not None for word in stepper.outcome.guest.values())

@@ -12,10 +12,12 @@ from scripted import play, play_on
 from msrtui.errors import BadRequest
 from msrtui.kvm.recorded import RecordedHost, RecordedMsr, Recording
 from msrtui.kvm.requests import CpuidEntry, MsrsReply
-from msrtui.qemu.models import AMD_VENDOR, GuestWord, host_cpu, is_amd, with_guest_lineage
+from msrtui.qemu.cpu_request import parse
+from msrtui.qemu.filtering import guest_cpu
+from msrtui.qemu.models import Guest, GuestWord, with_guest_lineage
 from msrtui.qemu.profile import QemuProfile, version_label
-from msrtui.qemu.state import KvmState
-from msrtui.qemu.words import SupportedWord, supported_words, x86_cpu_get_supported_feature_word
+from msrtui.qemu.state import AMD_VENDOR, KvmState
+from msrtui.qemu.words import Supported, SupportedWord, supported_words, x86_cpu_get_supported_feature_word
 
 ON, OFF = QemuProfile("7.2", migratable=True), QemuProfile("7.2", migratable=False)
 WORDS = ON.tables.word_by_name
@@ -34,6 +36,11 @@ def _word(profile: QemuProfile, name: str, raw: int) -> SupportedWord:
     state = KvmState(profile, frozenset({"has_msr_arch_capabs"}), None, {(word.leaf, word.subleaf or 0): entry})
     host = RecordedHost(Recording(capabilities={}))
     return play_on(x86_cpu_get_supported_feature_word(state, word), host).value()
+
+
+def host_cpu(state: KvmState, supported: Supported) -> Guest:
+    """``-cpu host`` from words at hand."""
+    return guest_cpu(state, supported, parse("host", state.profile)).words
 
 
 # --- the migratable mask --------------------------------------------------------------------------------------
@@ -225,8 +232,8 @@ def test_an_amd_guest_repeats_the_bits_of_1_edx() -> None:
     ids=["AMD", "Intel", "Hygon"],
 )
 def test_the_guests_vendor_is_the_hosts(vendor: tuple[int, int, int], amd: bool) -> None:
-    assert is_amd(_state(vendor)) == amd
-    assert not is_amd(KvmState(ON))
+    assert _state(vendor).amd == amd
+    assert not KvmState(ON).amd
 
 
 def test_a_word_that_is_not_known_stays_so_in_the_guest() -> None:

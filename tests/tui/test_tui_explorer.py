@@ -148,7 +148,7 @@ async def test_each_step_shows_what_it_made_known_and_nothing_more() -> None:
     async with running.run_test(size=(80, 24)) as pilot:
         await pilot.press("N", "N", "N")
         assert "E2BIG: there are 40" in "\n".join(shown(running))
-        assert rows_of(running, "index") == [" KVM has them; not fetched yet"]
+        assert rows_of(running, "index") == [" not fetched yet"]
         await pilot.press("n", "n")
         assert len(rows_of(running, "index")) == 40
         assert not any("✓" in row for row in rows_of(running, "index"))
@@ -328,6 +328,8 @@ def test_the_key_line_has_at_most_eight_hints_and_never_loses_the_way_out() -> N
 
 def test_every_key_of_the_map_has_an_action_that_exists() -> None:
     for key in KEYMAP:
+        if not key.keys:
+            continue  # the arrows belong to the lists
         name = key.action.split("(")[0]
         assert hasattr(ExplorerScreen, f"action_{name}") or hasattr(MsrtuiApp, f"action_{name}") or name == "suspend"
 

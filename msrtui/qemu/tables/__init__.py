@@ -87,6 +87,30 @@ class MsrFlag:
 
 
 @dataclass(frozen=True)
+class ModelVersion:
+    """One version of a CPU model: what it changes on top of the versions before it; ``alias`` is its other name."""
+
+    version: int
+    alias: str | None
+    props: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class CpuModel:
+    """One row of builtin_x86_defs[]: the words of version 1 by name, and its versions (none before QEMU 4.1)."""
+
+    name: str
+    vendor: str
+    level: int
+    xlevel: int
+    family: int
+    model: int
+    stepping: int
+    features: Mapping[str, int]
+    versions: tuple[ModelVersion, ...]
+
+
+@dataclass(frozen=True)
 class Tables:
     """All tables of one QEMU version. ``label`` is the profile's ("7.2"), ``release`` what was read ("7.2.22")."""
 
@@ -101,6 +125,7 @@ class Tables:
     msr_flags: tuple[MsrFlag, ...]
     kvm_default_props: Mapping[str, str]
     vmx_default1: Mapping[str, int]
+    cpu_models: tuple[CpuModel, ...]
     transferred: Mapping[int, str]
     """MSRs that QEMU saves and restores, or writes, without asking the index list, by their symbol in kvm.c."""
 
@@ -118,6 +143,12 @@ class Tables:
     def word_by_msr(self) -> Mapping[int, FeatureWord]:
         """The MSR words by index."""
         return {word.index: word for word in self.words if word.kind == "msr"}
+
+    @cached_property
+    def canonical_names(self) -> Mapping[str, str]:
+        """Every property name that stands for bits, aliases included, to the name in the table."""
+        known = self.bits_of_property  # some aliases are of properties that are no bit, as hv-avic
+        return {**{name: name for name in known}, **{a: name for a, name in self.aliases.items() if name in known}}
 
     @cached_property
     def bits_of_property(self) -> Mapping[str, tuple[tuple[str, int], ...]]:
@@ -153,6 +184,23 @@ def _transferred(raw: dict[str, Any]) -> dict[int, str]:
     return transferred
 
 
+def _model(row: dict[str, Any]) -> CpuModel:
+    return CpuModel(
+        name=row["name"],
+        vendor=row["vendor"],
+        level=int(row["level"], 16),
+        xlevel=int(row["xlevel"], 16),
+        family=row["family"],
+        model=row["model"],
+        stepping=row["stepping"],
+        features={word: int(value, 16) for word, value in row["features"].items()},
+        versions=tuple(
+            ModelVersion(each["version"], each.get("alias"), tuple((name, value) for name, value in each["props"]))
+            for each in row["versions"]
+        ),
+    )
+
+
 def labels() -> tuple[str, ...]:
     """The versions that there are tables for, oldest first."""
     names = [name[:-5] for name in os.listdir(_FOLDER) if name.endswith(".json")]  # noqa: PTH208
@@ -176,5 +224,6 @@ def load(label: str) -> Tables:
         msr_flags=tuple(MsrFlag(int(index, 16), symbol, flag) for index, symbol, flag in raw["msr_index_flags"]),
         kvm_default_props=raw["kvm_default_props"],
         vmx_default1={symbol: int(value, 16) for symbol, value in raw["vmx_default1"].items()},
+        cpu_models=tuple(_model(row) for row in raw["cpu_models"]),
         transferred=_transferred(raw),
     )

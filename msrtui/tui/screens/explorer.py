@@ -58,7 +58,7 @@ class ExplorerScreen(Screen[None]):
         *(
             Binding(key.keys, key.action, key.hint or key.help, show=False, priority=key.keys in ("tab", "shift+tab"))
             for key in KEYMAP
-            if key.action not in ("pane", "quit", "suspend")
+            if key.keys and key.action not in ("pane", "quit", "suspend")
         ),
         *(Binding(str(place), f"pane({place})", name, show=False) for place, name in enumerate(PANES, 1)),
     ]
@@ -81,7 +81,14 @@ class ExplorerScreen(Screen[None]):
         subject = ("event", 0) if at_start else first_subject(state, qemu, events)
         notice = source.notice.splitlines()[0] if source.notice else None
         self._first = Session(
-            source, qemu, events, state, subject, event_of(subject, events, state.count), notice=notice
+            source,
+            qemu,
+            events,
+            state,
+            subject,
+            event_of(subject, events, state.count),
+            outcome=self._reader.outcome,
+            notice=notice,
         )
 
     def compose(self) -> ComposeResult:
@@ -167,7 +174,8 @@ class ExplorerScreen(Screen[None]):
     # --- moving in the conversation ------------------------------------------------------------------------
     def _change(self, **changes: object) -> None:
         if self.session is not None:
-            self.session = self._with_readings(replace(self.session, **{"notice": None, "asked": None, **changes}))  # type: ignore[arg-type]
+            fresh = {"notice": None, "asked": None, "outcome": self._reader.outcome}
+            self.session = self._with_readings(replace(self.session, **{**fresh, **changes}))  # type: ignore[arg-type]
 
     def _moved(self, **changes: object) -> None:
         """The reader stands elsewhere: the subject is what the event there is about."""
@@ -177,15 +185,20 @@ class ExplorerScreen(Screen[None]):
         self._change(events=self._reader.events, state=self._reader.state, subject=subject, at=at, **changes)
 
     def _with_readings(self, session: Session) -> Session:
-        """Values of listed feature MSRs that QEMU itself does not ask for are asked once, all together."""
+        """At the end, values of listed feature MSRs that QEMU did not ask for are asked once, all together.
+
+        Not before: while one steps, each step is one question of QEMU's and nothing else.
+        """
         wanted = set(session.state.feature_list or ()) - set(session.readings)
-        if not wanted:
+        if not wanted or not self._reader.at_end:
             return session
         read = read_feature_msrs(self._reader.heard, tuple(session.state.feature_list or ()))
         return replace(session, readings={index: reading.value for index, reading in read.items()})
 
     def action_step(self, by: int) -> None:
         """One event on or back."""
+        if self.session is not None and self.session.at is not None:
+            self._reader.stand_at(self.session.at)  # step from what is shown
         if self._reader.step(by) or by < 0:
             self._moved()
         else:
@@ -234,7 +247,8 @@ class ExplorerScreen(Screen[None]):
         if session is None or not isinstance(key, tuple):
             self.action_open()
             return
-        self._trail.append(session.subject)
+        if key != session.subject:
+            self._trail.append(session.subject)
         if message.pane.id == "words" and key[0] in ("word", "group"):
             opened = session.opened ^ {key}
             if key[0] == "word" and key in opened:
@@ -283,6 +297,7 @@ class ExplorerScreen(Screen[None]):
         """One level back: the question, the zoom, the detail view."""
         if self._asking:
             self._close_ask()
+            self._change()
         elif self.session is not None and self.session.zoomed:
             self.action_zoom()
         elif self.session is not None and self.session.focus == "detail":
@@ -309,7 +324,8 @@ class ExplorerScreen(Screen[None]):
             copied = getattr(self.app, "copied", None)
             if isinstance(copied, list):
                 copied.append(value)
-            self._change(notice=f"Copied {value}; it is printed at the end too.")
+            what = "" if session.subject[0] != "msr" or session.subject[1] in session.readings else ", the index"
+            self._change(notice=f"Copied {value}{what}; it is printed at the end too.")
 
     def _value_of(self, subject: Subject) -> str | None:
         session = self.session
@@ -356,7 +372,11 @@ class ExplorerScreen(Screen[None]):
         except UnknownMsr as unknown:
             self._change(notice=str(unknown))
             return
-        listed = index in (session.state.feature_list or ())
+        known = session.state.feature_list
+        listed = None if known is None and not session.state.feature_null else index in (known or ())
+        if listed is None:
+            self._change(notice="kvm_feature_msrs is not known yet:  n  steps on,  >  goes to the end. Then ask again.")
+            return
         if not listed and session.source.live and self._confirm != index:
             decimal = f" ({text} is decimal; 0x{text} is written with its 0x)" if text.isdigit() else ""
             self._change(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from msrtui.qemu.models import with_guest_lineage
-from msrtui.qemu.msrs import MSR_IA32_VMX_PROCBASED_CTLS2, TRUE_CONTROLS
 from msrtui.qemu.negotiation import Decision
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.rules import RULES
 from msrtui.qemu.tables import FeatureWord
+from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import SupportedWord
 from msrtui.report.sentences import bit_label, bits_of, decision_text, numbers_in
 from msrtui.transcript.state import State
@@ -32,11 +32,7 @@ def layers_of(word: FeatureWord, found: SupportedWord | None, state: State) -> t
     if found is None:
         return tuple(Layer(name, None, reached=False) for name in ("KVM", "QEMU", "migr", "guest"))
     kvm: int | None = found.kvm
-    if (
-        kvm is not None
-        and word.kind == "msr"
-        and (word.index == MSR_IA32_VMX_PROCBASED_CTLS2 or word.index in TRUE_CONTROLS)
-    ):
+    if kvm is not None and is_control_word(word):
         kvm >>= 32  # a control's bit is in the half that says what may be 1
     if kvm is None and found.supported is not None:
         kvm = 0  # KVM does not list it
@@ -176,7 +172,9 @@ def _migratable_note(word: FeatureWord, found: SupportedWord, qemu: QemuProfile)
 
 
 def _guest_note(word: FeatureWord, state: State) -> str:
-    guest = state.guest[word.name]
+    guest = state.guest.get(word.name)
+    if guest is None:
+        return ""
     reasons = {
         "dependency": "what it depends on is off",
         "auto-enable": "some must be asked for by name",

@@ -36,6 +36,11 @@ class Line:
         return cell_len(self.text)
 
 
+def printable(text: str) -> str:
+    """The last gate before the terminal: whatever a file or a kernel put into a text, no control character leaves."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
 def line(*spans: Span | str, key: object = None) -> Line:
     """A line from pieces; a bare str is plain."""
     return Line(tuple((span, "") if isinstance(span, str) else span for span in spans if span), key)

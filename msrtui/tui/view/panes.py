@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 from msrtui.catalog import place, short_name
 from msrtui.qemu.tables import FeatureWord, Tables
+from msrtui.qemu.why import is_control_word
 from msrtui.report.sentences import bit_label, bits_of
 from msrtui.transcript.state import State
 from msrtui.tui.view.lines import Line, cut, dim, ends, head, line, mark, short_value
@@ -28,7 +29,7 @@ def index_rows(state: State, width: int) -> list[Line]:
     """One row an index in KVM's order; ✓ where it sets a has_msr_* flag. Empty: why."""
     if state.index_list is None:
         if state.index_wanted is not None:
-            return [line(dim(" KVM has them; not fetched yet"))]
+            return [line(dim(" not fetched yet"))]
         return [line(dim(" " + _not_asked(state)))]
     if not state.index_list:
         return [line(dim(" KVM lists no MSR"))]
@@ -91,11 +92,14 @@ def feature_rows(state: State, readings: Mapping[int, int | None], tables: Table
 
 
 def differs(state: State, word: FeatureWord) -> bool:
-    """Whether a guest gets something else in this word than KVM answered."""
+    """Whether a guest gets something else in this word than KVM answered.
+
+    A leaf or MSR that KVM does not list counts as 0. Of VMX controls only those count that are a choice.
+    """
     found, guest = state.words.get(word.name), state.guest.get(word.name)
-    if found is None or found.kvm is None:
+    if found is None or found.supported is None:
         return False
-    kvm = found.supported if word.kind == "msr" and word.index in range(0x48B, 0x491) else found.kvm
+    kvm = found.supported if is_control_word(word) else found.kvm or 0
     last = guest.value if guest is not None else found.migratable
     return last is not None and kvm != last
 

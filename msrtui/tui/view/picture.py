@@ -7,12 +7,14 @@ from typing import NamedTuple
 
 from msrtui.kvm.requests import GetMsrs
 from msrtui.qemu.tables import FeatureWord
-from msrtui.report.sentences import answer_text, question_text
+from msrtui.qemu.why import reason
+from msrtui.report.sentences import answer_text, bit_label, question_text
+from msrtui.report.why import reason_text
 from msrtui.tui.keymap import key_line
 from msrtui.tui.session import Query, Session
 from msrtui.tui.view import panes
 from msrtui.tui.view.brand import brand
-from msrtui.tui.view.details import event_detail, msr_detail
+from msrtui.tui.view.details import event_detail, msr_detail, padded
 from msrtui.tui.view.dialogue import dialogue_lines
 from msrtui.tui.view.frame import Box, geometry, hairline, phase_line, title_line
 from msrtui.tui.view.ladder import word_detail
@@ -101,9 +103,15 @@ def _detail(session: Session, box: Box) -> list[Line]:
             query.value if query else heard.values[0] if heard and heard.values else session.readings.get(subject[1])
         )
         lines = msr_detail(state, subject[1], value, qemu, box.width)
-        return lines + (_query_lines(query, box.width) if query else [])
+        return lines + (_query_lines(query) if query else [])
     if kind in ("word", "bit"):
-        return _with_query(session, qemu.tables.word_by_name[str(subject[1])], box)
+        word = qemu.tables.word_by_name[str(subject[1])]
+        lines = _with_query(session, word, box)
+        return (
+            lines
+            if kind == "word" or not isinstance(subject[2], int)
+            else _with_bit(session, word, subject[2], box, lines)
+        )
     if kind == "event" and isinstance(subject[1], int) and 0 <= subject[1] < len(session.events):
         return event_detail(session.events[subject[1]], qemu, box.width, box.height)
     if kind == "group":
@@ -111,8 +119,8 @@ def _detail(session: Session, box: Box) -> list[Line]:
     return [
         line(" ", head("The start")),
         Line(),
-        *wrap(" QEMU has opened nothing and asked nothing yet.", box.width - 1, ""),
-        *wrap(" n  puts the first question,  N  walks to the next phase,  >  to the end.", box.width - 1, "dim", " "),
+        *padded(wrap("QEMU has opened nothing and asked nothing yet.", box.width - 2)),
+        *padded(wrap("n puts the first question, N walks to the next phase, > to the end.", box.width - 2, "dim")),
     ]
 
 
@@ -121,10 +129,26 @@ def _with_query(session: Session, word: FeatureWord, box: Box) -> list[Line]:
     asked = "asked on /dev/kvm" if source.live else "as recorded"
     lines = word_detail(session.state, word, session.qemu, box.width, box.height, asked)
     query = session.queries.get(word.index) if word.kind == "msr" else None
-    return lines if query is None else [lines[0], *_query_lines(query, box.width), *lines[1:]]
+    return lines if query is None else [lines[0], *_query_lines(query), *lines[1:]]
 
 
-def _query_lines(query: Query, width: int) -> list[Line]:
+def _with_bit(session: Session, word: FeatureWord, bit: int, box: Box, lines: list[Line]) -> list[Line]:
+    """One bit: why it is on or off, in a sentence, above the ladder of its word."""
+    outcome = session.outcome
+    if outcome is None or outcome.cpu is None or word.name not in session.state.guest:
+        return lines
+    why = reason(outcome.state, outcome.words, outcome.cpu, word.name, bit)
+    on = "not known" if why.on is None else "on" if why.on else "off"
+    said = reason_text(why, session.qemu, session.source.about)
+    return [
+        ends([" ", head(bit_label(word, bit)), f" is {on}"], [dim(f"bit {bit} ")], box.width),
+        *padded(wrap(f"{said[:1].upper()}{said[1:]}.", box.width - 2)),
+        Line(),
+        *lines,
+    ]
+
+
+def _query_lines(query: Query) -> list[Line]:
     if query.value is None:
         said = "not known" if query.reply.result is None else "KVM refuses it"
     else:
@@ -167,6 +191,8 @@ def _dialogue(session: Session, width: int, rows: int) -> list[Line]:
         return [line(" ", part.text) for part in wrap(session.notice, width - 2)][:rows]
     if session.asked is not None and session.asked in session.queries:
         return _asked(session, session.asked, width)
+    if session.at is None and session.state.count:
+        return []  # what is selected, a group of words, is no part of the conversation
     return dialogue_lines(session.events, session.at, session.qemu, width, rows)
 
 

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from msrtui.tui.view.lines import Line, Role
+from msrtui.tui.view.lines import Line, Role, printable
 
 _NO_LINE = Line()
 _CURSOR = "▸"
@@ -68,7 +68,9 @@ class LineView(Widget):
         base = self.rich_style
         over = self.get_component_rich_style("line--cursor", partial=True) if cursor else Style()
         segments = [
-            Segment(text.translate(self._glyphs), base + self._role(role) + over) for text, role in shown.spans if text
+            Segment(printable(text).translate(self._glyphs), base + self._role(role) + over)
+            for text, role in shown.spans
+            if text
         ]
         strip = Strip(segments).adjust_cell_length(self.size.width, base + over)
         if cursor:
@@ -251,7 +253,13 @@ class LineList(LineView, can_focus=True):
 
 
 class DetailPane(LineList):
-    """The detail view: scrolls as a text; rows that are links can be opened."""
+    """The detail view: scrolls as a text; a click on a row that stands for something opens it."""
+
+    def on_click(self, event: events.Click) -> None:
+        """A click follows a link."""
+        place = event.y - 1 + self._top
+        if event.y > 0 and place < len(self._lines) and self._lines[place].key is not None:
+            self.post_message(self.Opened(self, self._lines[place].key))
 
     def show_text(self, lines: Sequence[Line], *, keep: bool) -> None:
         """Show another subject from its top, or (``keep``) the same one where it stands."""

@@ -1,0 +1,186 @@
+"""Why one bit of a guest's word is what it is: the step that decided it, and all that would have to be otherwise.
+
+The last rule that changed the bit decides; where none did, the first step, which is what KVM answered or, for
+a named model, the model. A bit that is off may be kept off by several things at once: each is an obstacle, and
+with all of them out of the way it is on. A property test undoes exactly these and looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from msrtui.qemu import models, msrs, words
+from msrtui.qemu.cpuid import AMD_COPIES, FIX_UPS
+from msrtui.qemu.filtering import INTEL_PT_BIT, GuestCpu, intel_pt_possible
+from msrtui.qemu.negotiation import Decision, Lineage
+from msrtui.qemu.state import KvmState
+from msrtui.qemu.tables import FeatureWord, Tables
+from msrtui.qemu.words import Supported, SupportedWord
+
+KVM_LACKS = "kvm-lacks"
+"""The obstacle that is no rule of QEMU's: KVM does not offer the bit, or does not list the MSR or the leaf."""
+INTEL_PT_LEAF = "intel-pt-leaf"
+"""KVM's leaf 0x14 does not offer what QEMU shows a guest of Processor Trace, so the filter takes intel-pt away."""
+KVM_FORCES = "kvm-forces"
+"""KVM insists that a VMX control is 1, which QEMU takes for no choice."""
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """One thing that keeps a bit off: the id of a rule (or one of the two above) and what it depends on."""
+
+    rule: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """``on``: the bit in the guest, None where it is not known. ``kvm``: the bit as KVM offers it, likewise.
+
+    ``step`` decided; None: nothing ever set the bit. ``obstacles`` is empty for a bit that is on. ``lineage`` is
+    the whole way of the word.
+    """
+
+    word: SupportedWord
+    bit: int
+    on: bool | None
+    kvm: bool | None
+    step: Decision | None
+    lineage: Lineage
+    obstacles: tuple[Obstacle, ...] = ()
+    sustained_by: tuple[str, ...] = ()
+    """For a bit that is on: the rules that set it, or would if KVM did not offer it."""
+
+
+def is_control_word(word: FeatureWord) -> bool:
+    """A word made of an MSR whose low half says which controls must be 1 and whose high half which may be."""
+    return word.kind == "msr" and (word.index == msrs.MSR_IA32_VMX_PROCBASED_CTLS2 or word.index in msrs.TRUE_CONTROLS)
+
+
+def reason(state: KvmState, supported: Supported, cpu: GuestCpu, name: str, bit: int) -> Reason:
+    """Why ``bit`` of the word called ``name`` is on or off in the guest."""
+    word, guest = supported[name], cpu.words[name]
+    controls = is_control_word(word.word)
+    kvm = None if word.kvm is None else bool(word.kvm >> (bit + 32 * controls) & 1)
+    takes_all = cpu.request.takes_all
+    lineage = models.with_guest_lineage(word.lineage, guest) if takes_all else guest.lineage
+    on = None if guest.value is None or word.unknown >> bit & 1 else bool(guest.value >> bit & 1)
+    step = _deciding(lineage, bit, raw=controls and takes_all)
+    obstacles = tuple(_obstacles(state, supported, cpu, name, bit)) if on is False else ()
+    sustained_by = tuple(_sustained_by(state, supported, cpu, name, bit)) if on else ()
+    return Reason(word, bit, on, kvm, step, lineage, obstacles, sustained_by)
+
+
+def reasons(state: KvmState, supported: Supported, cpu: GuestCpu, name: str) -> tuple[Reason, ...]:
+    """The reasons of every bit that a property stands for. Raises KeyError for a name that is none."""
+    tables = state.profile.tables
+    places = tables.bits_of_property[tables.canonical_names[name]]
+    return tuple(reason(state, supported, cpu, word, bit) for word, bit in places)
+
+
+def _deciding(lineage: Lineage, bit: int, *, raw: bool) -> Decision | None:
+    """The deciding step; ``raw``: the lineage begins with an MSR whose high half holds the bit, up to the split."""
+    deciding: Decision | None = None
+    for step in lineage:
+        if step.rule == msrs.CONTROLS_SPLIT:
+            raw = False
+            if (step.before or 0) >> bit & 1 and (step.before or 0) >> (bit + 32) & 1:
+                deciding = step
+            continue
+        if step.before is None:
+            deciding = step if step.after is not None else deciding
+        elif ((step.before ^ (step.after or 0)) >> (bit + 32 if raw else bit)) & 1:
+            deciding = step
+    return deciding
+
+
+def _sustained_by(state: KvmState, supported: Supported, cpu: GuestCpu, name: str, bit: int) -> Iterator[str]:
+    """The rules of QEMU's that set a bit whatever KVM offers."""
+    mask, table = 1 << bit, supported[name].word
+    for rule in FIX_UPS:
+        here = (rule.leaf, rule.subleaf, rule.register) == (table.leaf, table.subleaf or 0, table.register)
+        if table.kind == "cpuid" and here and rule.applies(state.profile.version):
+            made = rule.apply(state, 0)  # what it would make of nothing
+            if (isinstance(made, int) and made & mask) or (rule.id in WHERE_ASKED and WHERE_ASKED[rule.id] & mask):
+                yield rule.id
+    if name == "FEAT_8000_0001_EDX" and mask & AMD_COPIES:
+        if (supported["FEAT_1_EDX"].supported or 0) & mask:
+            yield "amd-copies-of-1-edx"
+        if state.amd and (cpu.words["FEAT_1_EDX"].value or 0) & mask:
+            yield models.AMD_ALIASES
+
+
+WHERE_ASKED = {"tsc-deadline-needs-lapic": 1 << 24}
+"""Rules that ask before they set a bit: the reason names them too where the bit is on."""
+
+
+def _obstacles(state: KvmState, supported: Supported, cpu: GuestCpu, name: str, bit: int) -> Iterator[Obstacle]:
+    """Everything that keeps a bit off that is off."""
+    word = supported[name]
+    if cpu.request.takes_all:
+        yield from _unsupported(state, word, bit)
+        yield from _not_taken(state, word, bit)
+        if name == "FEAT_7_0_EBX" and 1 << bit == INTEL_PT_BIT and not intel_pt_possible(state, 0):
+            yield Obstacle(INTEL_PT_LEAF)
+    else:
+        step = _deciding(cpu.words[name].lineage, bit, raw=False)
+        if step is None or step.rule not in (models.FILTER, models.DEPENDENCY, models.XSAVE_COMPONENTS):
+            yield Obstacle(models.MODEL if step is None else step.rule, {} if step is None else step.params)
+        if not (word.supported or 0) >> bit & 1:
+            yield from _unsupported(state, word, bit)
+    yield from _dependent(state.profile.tables, cpu, name, bit)
+    pmu_off = any(step.rule == models.PMU_OFF for step in cpu.words[name].lineage)
+    if pmu_off and 1 << bit == models.PDCM_BIT:
+        yield Obstacle(models.PMU_OFF)
+
+
+def _unsupported(state: KvmState, word: SupportedWord, bit: int) -> Iterator[Obstacle]:
+    """Why QEMU does not count the bit as supported, if it does not."""
+    mask = 1 << bit
+    table = word.word
+    if not (word.supported or 0) & mask:
+        raw = word.kvm or 0
+        if is_control_word(table):
+            if not raw >> (bit + 32) & 1:
+                yield Obstacle(KVM_LACKS)
+            if raw >> bit & 1:
+                yield Obstacle(KVM_FORCES)
+        elif not raw & mask:
+            yield Obstacle(KVM_LACKS)
+    if table.kind == "cpuid":
+        for rule in FIX_UPS:
+            here = (rule.leaf, rule.subleaf, rule.register) == (table.leaf, table.subleaf or 0, table.register)
+            if here and rule.applies(state.profile.version):
+                left = rule.apply(state, 0xFFFFFFFF)  # what it would leave of everything
+                if isinstance(left, int) and not left & mask:
+                    yield Obstacle(rule.id)
+        if not (word.supported or 0) & mask:
+            cleared = [step for step in word.lineage if step.before is not None and step.before & mask]
+            yield from (
+                Obstacle(step.rule) for step in cleared if not (step.after or 0) & mask and step.rule == "broken-tsx"
+            )
+    for case in words.SPECIAL_CASES:
+        if case.word == table.name and case.bits & mask and state.profile.version >= case.since and case.holds(state):
+            yield Obstacle(case.id)
+
+
+def _not_taken(state: KvmState, word: SupportedWord, bit: int) -> Iterator[Obstacle]:
+    """Why host and max do not take a bit, were it supported."""
+    mask, table = 1 << bit, word.word
+    for case in words.EXPANSION_CASES:
+        if case.word == table.name and case.bits & mask and state.profile.version >= case.since and case.holds(state):
+            yield Obstacle(case.id)
+    if state.profile.migratable and not table.migratable_mask & mask:
+        yield Obstacle(words.MIGRATABLE_MASK)
+    if table.no_autoenable_flags & mask:
+        yield Obstacle(models.AUTO_ENABLE)
+
+
+def _dependent(tables: Tables, cpu: GuestCpu, name: str, bit: int) -> Iterator[Obstacle]:
+    """The dependencies that are not met: what was on before the filter counts."""
+    for row in tables.dependencies:
+        concerns = row.to_word == name and row.to_mask >> bit & 1 and row.from_word in cpu.words
+        if concerns and not (cpu.words[row.from_word].expanded or 0) & row.from_mask:
+            yield Obstacle(models.DEPENDENCY, {"from": row.from_word, "mask": row.from_mask})
