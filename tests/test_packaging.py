@@ -82,7 +82,7 @@ for folder, ending in (("styles", ".tcss"), ("snapshots", ".json")):
     path = resources.data_path(folder)
     names = [name for _, _, files in os.walk(path) for name in files if name.endswith(ending)]
     print(path, bool(names))
-print(QemuProfile().tables.label, [open_source(name).kind for name in resources.bundled_hosts()][:1])
+print(QemuProfile("7.2").tables.label, [open_source(name).kind for name in resources.bundled_hosts()][:1])
 """
 
 

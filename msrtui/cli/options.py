@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from msrtui.cli.output import note, say
 from msrtui.cli.versions import versions_of
@@ -20,6 +20,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises BadRequest instead of printing the usage and leaving."""
         raise BadRequest(f"{message[:1].upper()}{message[1:]}; {self.prog} --help says what there is.")
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Options may stand between and after the positional arguments: ``get 0x10a --json HOST``."""
+        return self.parse_intermixed_args(args, namespace)
 
     def _print_message(self, message: str, file: object = None) -> None:
         """Help and version, as everything that is printed: argparse's own way says nothing of a full disk."""

@@ -250,6 +250,8 @@ async def _conversation(line: socket.socket, process: _Process) -> Told:
         if isinstance(error.exc, (EOFError, OSError)):
             raise _Failed("closed the line before it had answered", gone=True) from None
         raise _Failed("does not speak QMP as QEMU does") from None
+    except AssertionError:  # how QMPClient.connect takes it when the line is closed just behind the negotiation
+        raise _Failed("broke off as it started", gone=True) from None
     finally:
         loop.remove_reader(process.errors)
         with suppress(Exception):  # the line's own end is no news here, whichever way it came

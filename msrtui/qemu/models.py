@@ -294,7 +294,6 @@ def _xsave_components(cpu: Cpu) -> None:
         host = (cpu.supported[low].supported or 0) | (cpu.supported[high].supported or 0) << 32
         if version >= (11, 0):
             host |= cpu.supported["FEAT_XSAVE_XSS_LO"].supported or 0
-            host |= (cpu.supported["FEAT_XSAVE_XSS_HI"].supported or 0) << 32
         mask &= host | 0b11
     managed = XSS_COMPONENTS if "FEAT_XSAVE_XSS_LO" in cpu.values else 0
     if version >= (11, 0):

@@ -170,9 +170,7 @@ def _post_process(state: KvmState, index: int, value: int, lineage: list[Decisio
             lineage.append(Decision(TRUNCATED, {"index": index}, before=value, after=narrow))
         return narrow
     if index == MSR_IA32_VMX_PROCBASED_CTLS2:
-        # 4.2 adds them always; from 5.0 on only where the kernel is too old to list the MSR
-        if version < (5, 0) or "has_msr_vmx_procbased_ctls2" not in state.flags:
-            value = _add_what_kvm_forgot(state, value, lineage)
+        value = _add_what_kvm_forgot(state, value, lineage)
         return _split_controls(value, lineage)
     if index in TRUE_CONTROLS:
         return _split_controls(value, lineage)
@@ -195,12 +193,22 @@ _FORGOTTEN = (
 )
 
 
+def forgotten_controls(state: KvmState) -> list[int]:
+    """The secondary controls that QEMU adds to 0x48b whatever KVM says of them: those that its CPUID implies.
+
+    4.2 adds them always; from 5.0 on only where the kernel is too old to list the MSR.
+    """
+    if state.profile.version >= (5, 0) and "has_msr_vmx_procbased_ctls2" in state.flags:
+        return []
+    return [c for c, leaf, sub, reg, bit in _FORGOTTEN if (state.register(leaf, sub, reg) or 0) >> bit & 1]
+
+
 def _add_what_kvm_forgot(state: KvmState, value: int, lineage: list[Decision]) -> int:
     """Kernels before 5.3 left secondary controls out of 0x48b that they did support; QEMU adds them by CPUID.
 
     Only where 0x48b is not in the index list (5.0 and later; 4.2 always), which is how QEMU knows such a kernel.
     """
-    added = [c for c, leaf, sub, reg, bit in _FORGOTTEN if (state.register(leaf, sub, reg) or 0) >> bit & 1]
+    added = forgotten_controls(state)
     after = value
     for control in added:
         after |= 1 << (32 + control)

@@ -9,7 +9,7 @@ from typing import Literal
 from msrtui.errors import BadRequest
 from msrtui.qemu import tables
 
-DEFAULT_VERSION = "7.2"
+DEFAULT_VERSION = "10.2"
 
 Irqchip = Literal["on", "split", "off"]
 

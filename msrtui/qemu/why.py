@@ -23,6 +23,7 @@ KVM_LACKS = "kvm-lacks"
 """The obstacle that is no rule of QEMU's: KVM does not offer the bit, or does not list the MSR or the leaf."""
 INTEL_PT_LEAF = "intel-pt-leaf"
 """KVM's leaf 0x14 does not offer what QEMU shows a guest of Processor Trace, so the filter takes intel-pt away."""
+WAITPKG_RULE = "waitpkg-by-cpu-pm"
 KVM_FORCES = "kvm-forces"
 """KVM insists that a VMX control is 1, which QEMU takes for no choice."""
 
@@ -105,6 +106,8 @@ def _sustained_by(state: KvmState, supported: Supported, cpu: GuestCpu, name: st
             made = rule.apply(state, 0)  # what it would make of nothing
             if (isinstance(made, int) and made & mask) or (rule.id in WHERE_ASKED and WHERE_ASKED[rule.id] & mask):
                 yield rule.id
+    if name == "FEAT_VMX_SECONDARY_CTLS" and bit in msrs.forgotten_controls(state):
+        yield msrs.PROCBASED_CTLS2_ADDED
     if name == "FEAT_8000_0001_EDX" and mask & AMD_COPIES:
         if (supported["FEAT_1_EDX"].supported or 0) & mask:
             yield "amd-copies-of-1-edx"
@@ -140,6 +143,10 @@ def _unsupported(state: KvmState, word: SupportedWord, bit: int) -> Iterator[Obs
     """Why QEMU does not count the bit as supported, if it does not."""
     mask = 1 << bit
     table = word.word
+    if table.name == "FEAT_7_0_ECX" and bit == 5 and (4, 2) <= state.profile.version <= (5, 0):
+        if not state.profile.cpu_pm:
+            yield Obstacle(WAITPKG_RULE)  # what KVM says of waitpkg does not count in these versions
+        return
     if not (word.supported or 0) & mask:
         raw = word.kvm or 0
         if is_control_word(table):

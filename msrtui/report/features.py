@@ -99,11 +99,12 @@ def _withheld(profile: QemuProfile, supported: Iterable[SupportedWord], both: Bo
 def _why(profile: QemuProfile, word: SupportedWord, both: BothWays, bit: int) -> str | None:
     """Why the guest does not get a bit that KVM could give: by the last rule that took it away."""
     guest, request = both.low.words[word.word.name], both.low.request
+    if not request.takes_all and bit not in word.word.bits:
+        return None  # a model is made of names: what has none cannot be added to it
     lineage = (*word.lineage, *guest.lineage) if request.takes_all else guest.lineage
     took = [step for step in lineage if (step.before or 0) & ~(step.after or 0) & 1 << bit]
     if not took or took[-1].rule in (models.MODEL, models.VERSION_PROPS):
-        # what has no name cannot be asked for
-        return f"{_NOT_IN_MODEL} {request.name}" if bit in word.word.bits else None
+        return f"{_NOT_IN_MODEL} {request.name}"
     return _title(profile, word, took[-1], bit)
 
 

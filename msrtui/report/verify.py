@@ -295,13 +295,12 @@ def _shown(said: Said, other: Said) -> str:
         return "on" if said else "off"
     if not isinstance(said, tuple):
         return plain(said or "", 400)
-    names = said if not isinstance(other, tuple) else _only(said, other)
-    if not names and isinstance(other, tuple):
-        if _only(other, said):
-            return "only what both name"
-        names = said
-        return f"the same in another order: {_joined(names)}"
-    return _joined(names) if len(names) == len(said) else f"besides what both name: {_joined(names)}"
+    if not said or not isinstance(other, tuple):
+        return _joined(said)
+    more = _only(said, other)
+    if more:
+        return _joined(more) if len(more) == len(said) else f"besides what both name: {_joined(more)}"
+    return "only what both name" if _only(other, said) else f"the same in another order: {_joined(said)}"
 
 
 def _joined(names: Iterable[str]) -> str:

@@ -58,7 +58,8 @@ def _why_on(reason: Reason, profile: QemuProfile) -> str:
     step = reason.step
     if reason.sustained_by:
         word = reason.word.word
-        sets = Decision(reason.sustained_by[0], {"word": word.name}, before=0, after=1 << reason.bit)
+        params = {"word": word.name, "controls": [reason.bit]}
+        sets = Decision(reason.sustained_by[0], params, before=0, after=1 << reason.bit)
         return f"QEMU {decision_text(sets, profile)}"
     if step is None or step.rule in _FROM_KVM:
         return "it may migrate, so the guest gets it" if profile.migratable else "the guest gets it"

@@ -147,7 +147,7 @@ def _sized(data: bytes, shown: str) -> bytes:
 def _saved(name: str, kind: Kind, data: bytes, notice: str | None = None) -> Source:
     shown = "standard input" if name == "-" else kvmdump.plain(name)
     host = decode(data, shown)
-    return Source(kvmdump.plain(name), kind, RecordedHost(host.recording), host.about, notice)
+    return Source(name, kind, RecordedHost(host.recording), host.about, notice)
 
 
 def decode(data: bytes, shown: str) -> SavedHost:

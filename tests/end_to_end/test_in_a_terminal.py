@@ -73,7 +73,7 @@ def terminal(need_tool: Callable[[str], str]) -> Iterator[Callable[..., Terminal
     opened: list[Terminal] = []
 
     def open_terminal(columns: int, rows: int, arguments: str = "", before: str = "") -> Terminal:
-        command = f"{before}{sys.executable} -m msrtui {arguments}"
+        command = f"{before}{sys.executable} -m msrtui --qemu 7.2 {arguments}"
         opened.append(Terminal(columns, rows, command))
         return opened[-1]
 

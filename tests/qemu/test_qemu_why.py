@@ -129,6 +129,8 @@ class World:
                 assert listed is not None
                 more = RecordedList((*listed.indices, 0x10A))
                 return replace(self, recording=replace(self.recording, index_list=more))
+            case "waitpkg-by-cpu-pm":
+                return replace(self, profile=replace(self.profile, cpu_pm=True))
             case "intel-pt-leaf":
                 table = self.recording.supported_cpuid
                 assert table is not None
@@ -154,7 +156,7 @@ def _undone(world: World, obstacles: Iterable[Obstacle], word: FeatureWord, bit:
     return world
 
 
-@settings(max_examples=400)
+@settings(max_examples=600)
 @given(data=st.data())
 def test_undoing_the_reason_flips_the_bit(data: st.DataObject) -> None:
     host = data.draw(st.sampled_from(USABLE))
@@ -192,6 +194,9 @@ def _check_on(world: World, why: Reason, word: FeatureWord, bit: int) -> None:
     for rule in why.sustained_by:
         if rule in ("amd-copies-of-1-edx", "amd-aliases"):
             without = without.with_kvm_bit(world.profile.tables.word_by_name["FEAT_1_EDX"], bit, False)
+        elif rule == "procbased-ctls2-added":
+            owner, its = IMPLIED_BY[bit]
+            without = without.with_kvm_bit(world.profile.tables.word_by_name[owner], its, False)
         elif rule == "tsc-deadline-needs-lapic":
             caps = {**without.recording.capabilities, 72: 0}
             without = replace(without, recording=replace(without.recording, capabilities=caps))
@@ -203,6 +208,13 @@ def _check_on(world: World, why: Reason, word: FeatureWord, bit: int) -> None:
     assert without.reason(word.name, bit).on is stays, why.sustained_by
 
 
+IMPLIED_BY = {
+    3: ("FEAT_8000_0001_EDX", 27),
+    11: ("FEAT_1_ECX", 30),
+    12: ("FEAT_7_0_EBX", 10),
+    16: ("FEAT_7_0_EBX", 18),
+}
+"""Secondary controls that QEMU adds where KVM's CPUID has the instruction (rdtscp, rdrand, invpcid, rdseed)."""
 FROM_HOST = {(7, 9), (7, 4), (7, 10), (7, 11), (7, 12), (7, 5)}
 
 

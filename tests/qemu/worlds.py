@@ -176,7 +176,7 @@ def guest(
     flags: Iterable[str] = (),
     **profile: Any,
 ) -> GuestCpu:
-    """What ``-cpu text`` gives in this version of QEMU (``profile``: its command line), on a GenuineIntel by default."""
+    """What ``-cpu text`` gives in this version of QEMU (``profile``: its options), on a GenuineIntel by default."""
     entries = entries or (vendor(INTEL),)
     return guest_cpu(*_asked(text, label, offered, unmasked, entries, flags, profile))
 

@@ -15,7 +15,7 @@ EPYC = "amd-epyc-pvm-linux6.18"
 
 @pytest.fixture(scope="module")
 def whole() -> Stepper:
-    return run(negotiate(QemuProfile()), open_source(EPYC).answerer)
+    return run(negotiate(QemuProfile("7.2")), open_source(EPYC).answerer)
 
 
 def behind(whole: Stepper, rule_or_ioctl: str, nth: int = 1) -> State:

@@ -24,7 +24,7 @@ SIZES = [(80, 24), (120, 40), (160, 50), (200, 60)]
 
 def app(source: Source | str = EPYC, *, at_start: bool = False, tier: str = "full") -> MsrtuiApp:
     opened = open_source(source) if isinstance(source, str) else source
-    return MsrtuiApp(opened, QemuProfile(), at_start=at_start, theme="msrtui-dark", tier=tier)
+    return MsrtuiApp(opened, QemuProfile("7.2"), at_start=at_start, theme="msrtui-dark", tier=tier)
 
 
 def shown(running: MsrtuiApp) -> list[str]:
