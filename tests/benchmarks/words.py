@@ -13,11 +13,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from msrtui.qemu.conversation import negotiate  # noqa: E402
-from msrtui.qemu.profile import QemuProfile  # noqa: E402
-from msrtui.qemu.tables import labels, load  # noqa: E402
-from msrtui.snapshot.sources import open_source  # noqa: E402
-from msrtui.transcript.stepper import run  # noqa: E402
+from msrtui.qemu.conversation import negotiate
+from msrtui.qemu.profile import QemuProfile
+from msrtui.qemu.tables import labels, load
+from msrtui.snapshot.sources import open_source
+from msrtui.transcript.stepper import run
 
 ROUNDS = 9
 
