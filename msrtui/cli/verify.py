@@ -42,12 +42,13 @@ def run(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
 
     from msrtui.host import oracle
+    from msrtui.host.qemus import installed_paths
     from msrtui.qemu.profile import QemuProfile, version_label
     from msrtui.report import verify
     from msrtui.snapshot.sources import live_source, require_kvm
 
     label = None if options.profile is None else version_label(options.profile)
-    binary = oracle.find_qemu() if options.qemu is None else oracle.program(options.qemu)
+    binary = next(installed_paths(), None) if options.qemu is None else oracle.program(options.qemu)
     if not binary:
         raise BadRequest("No QEMU is installed under a known name; --qemu PATH says which to start.")
     source = live_source()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import logging
 import os
 import shutil
 import signal
@@ -31,11 +30,6 @@ if TYPE_CHECKING:
 
 LIMIT = 30.0
 """Seconds that QEMU has for its start, and again for each answer: an emulated host can be slow."""
-
-NAMES = ("qemu-system-x86_64", "qemu-kvm", "kvm")
-"""What distributions call it, in PATH."""
-PLACES = ("/usr/libexec/qemu-kvm", "/usr/bin/kvm")
-"""Where it is besides."""
 
 HOST, UNMASKED, MAX = "host", "host,migratable=off", "max"
 EXPANDED: Mapping[str, Mapping[str, Any]] = {
@@ -77,11 +71,6 @@ class Told:
     definitions: Mapping[str, tuple[str, ...]]
     expansions: Mapping[str, Mapping[str, bool]]
     switches: frozenset[str]
-
-
-def find_qemu() -> str | None:
-    """The first installed QEMU under the names that distributions use, or None."""
-    return next(filter(None, map(shutil.which, (*NAMES, *PLACES))), None)
 
 
 def program(path: str) -> str:
@@ -227,8 +216,6 @@ def _need_qmp() -> None:
         raise OracleFailed(
             "Asking a QEMU needs the Python package qemu.qmp: pip install 'msrtui[verify]' brings it."
         ) from None
-    # errors come back as exceptions; without a handler the log would go to standard error besides
-    logging.getLogger("qemu.qmp").addHandler(logging.NullHandler())
 
 
 async def _conversation(line: socket.socket, process: _Process) -> Told:

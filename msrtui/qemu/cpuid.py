@@ -222,13 +222,15 @@ def _broken_tsx(state: KvmState, value: int) -> Negotiation[int]:
         return value
     vendor = yield from _host_leaf(state, 0x0)
     signature = yield from _host_leaf(state, 0x1)
-    eax = signature[0]
-    family = (eax >> 8 & 0xF) + (eax >> 20 & 0xFF)
-    model = (eax >> 4 & 0xF) | (eax >> 12 & 0xF0)
-    stepping = eax & 0xF
+    return value & ~_HLE_RTM if tsx_is_broken(vendor, signature[0]) else value
+
+
+def tsx_is_broken(vendor: tuple[int, int, int, int], signature: int) -> bool:
+    """Whether a CPU with these registers of leaf 0 and this 1.EAX has a broken TSX: GenuineIntel, family 6, Haswell."""
+    family = (signature >> 8 & 0xF) + (signature >> 20 & 0xFF)
+    model = (signature >> 4 & 0xF) | (signature >> 12 & 0xF0)
     intel = vendor[1:] == (0x756E6547, 0x6C65746E, 0x49656E69)
-    broken = model in (60, 69, 70) or (model == 63 and stepping < 4)
-    return value & ~_HLE_RTM if intel and family == 6 and broken else value
+    return intel and family == 6 and (model in (60, 69, 70) or (model == 63 and signature & 0xF < 4))
 
 
 def _host_leaf(state: KvmState, leaf: int) -> Negotiation[tuple[int, int, int, int]]:

@@ -144,8 +144,15 @@ def _place(tables: Tables, word: FeatureWord) -> str:
     return f"CPUID.{word.leaf:02X}H:{word.register}"
 
 
+def unavailable_features(tables: Tables, cpu: GuestCpu) -> list[str]:
+    """unavailable-features of a model: ``["type"]`` alone where expanding it is an error, else what the filter took."""
+    if cpu.refused is not None and not cpu.request.enforce:
+        return ["type"]
+    return unavailable_names(tables, cpu.words)
+
+
 def unavailable_names(tables: Tables, guest: Guest) -> list[str]:
-    """unavailable-features as query-cpu-definitions lists them: by word, by bit, duplicates kept.
+    """The filtered bits by name as query-cpu-definitions lists them: by word, by bit, duplicates kept.
 
     A bit of XCR0 goes by the name of the feature that owns it; a bit without any name is an empty string.
     """

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from msrtui.qemu import models, msrs, words
-from msrtui.qemu.cpuid import AMD_COPIES, FIX_UPS
+from msrtui.qemu.cpuid import AMD_COPIES, FIX_UPS, tsx_is_broken
 from msrtui.qemu.filtering import INTEL_PT_BIT, GuestCpu, intel_pt_possible
 from msrtui.qemu.negotiation import Decision, Lineage
 from msrtui.qemu.state import KvmState
@@ -23,6 +23,8 @@ KVM_LACKS = "kvm-lacks"
 """The obstacle that is no rule of QEMU's: KVM does not offer the bit, or does not list the MSR or the leaf."""
 INTEL_PT_LEAF = "intel-pt-leaf"
 """KVM's leaf 0x14 does not offer what QEMU shows a guest of Processor Trace, so the filter takes intel-pt away."""
+HLE_RTM = 1 << 4 | 1 << 11
+BROKEN_TSX = "broken-tsx"
 WAITPKG_RULE = "waitpkg-by-cpu-pm"
 KVM_FORCES = "kvm-forces"
 """KVM insists that a VMX control is 1, which QEMU takes for no choice."""
@@ -163,14 +165,19 @@ def _unsupported(state: KvmState, word: SupportedWord, bit: int) -> Iterator[Obs
                 left = rule.apply(state, 0xFFFFFFFF)  # what it would leave of everything
                 if isinstance(left, int) and not left & mask:
                     yield Obstacle(rule.id)
-        if not (word.supported or 0) & mask:
-            cleared = [step for step in word.lineage if step.before is not None and step.before & mask]
-            yield from (
-                Obstacle(step.rule) for step in cleared if not (step.after or 0) & mask and step.rule == "broken-tsx"
-            )
+        if table.name == "FEAT_7_0_EBX" and mask & HLE_RTM and _tsx_is_broken(state):
+            yield Obstacle(BROKEN_TSX)
     for case in words.SPECIAL_CASES:
         if case.word == table.name and case.bits & mask and state.profile.version >= case.since and case.holds(state):
             yield Obstacle(case.id)
+
+
+def _tsx_is_broken(state: KvmState) -> bool:
+    """The host's TSX as KVM's own leaves 0 and 1 tell of it, which are the host's."""
+    vendor, signature = ((state.cpuid or {}).get((leaf, 0)) for leaf in (0, 1))
+    if vendor is None or signature is None:
+        return False
+    return tsx_is_broken((vendor.eax, vendor.ebx, vendor.ecx, vendor.edx), signature.eax)
 
 
 def _not_taken(state: KvmState, word: SupportedWord, bit: int) -> Iterator[Obstacle]:

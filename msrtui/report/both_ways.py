@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from msrtui.qemu.cpu_request import CpuRequest
-from msrtui.qemu.filtering import GuestCpu, guest_cpu, unavailable_names
+from msrtui.qemu.filtering import GuestCpu, guest_cpu, unavailable_features
 from msrtui.qemu.state import KvmState
 from msrtui.qemu.words import Supported, SupportedWord
 
@@ -63,7 +63,7 @@ class Guests:
         """(nothing is filtered, unavailable-features as query-cpu-definitions lists them); None: not known."""
         both = self.guest(request)
         tables = self._state.profile.tables
-        one, other = (unavailable_names(tables, cpu.words) for cpu in both)
+        one, other = (unavailable_features(tables, cpu) for cpu in both)
         return (None if bool(one) != bool(other) else not one), (one if one == other else None)
 
 

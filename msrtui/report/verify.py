@@ -147,8 +147,8 @@ def _unavailable(name: str, outcome: Outcome, told: Told, *, known: bool) -> Ite
         yield Disagreement(name, UNAVAILABLE, theirs, None)
         return
     profile = outcome.state.profile
-    guest = filtering.guest_cpu(outcome.state, outcome.words, cpu_request.parse(name, profile)).words
-    ours = tuple(filtering.unavailable_names(profile.tables, guest))
+    cpu = filtering.guest_cpu(outcome.state, outcome.words, cpu_request.parse(name, profile))
+    guest, ours = cpu.words, tuple(filtering.unavailable_features(profile.tables, cpu))
     if ours == theirs:
         return
     differing = set(_only(ours, theirs or ())) | set(_only(theirs or (), ours))

@@ -18,10 +18,10 @@ from command_line import EPYC, SKYLAKE, environment, msrtui, one_sentence
 from contract_shapes import is_hex_or_null, is_number, is_text, keys
 
 from msrtui.cli.__main__ import main
-from msrtui.host import oracle
+from msrtui.host import oracle, qemus
 from msrtui.host.oracle import EXPANDED, Told
 from msrtui.kvm.live import LiveHost
-from msrtui.kvm.recorded import RecordedHost
+from msrtui.kvm.recorded import RecordedHost, RecordedTable
 from msrtui.kvm.requests import Answerer
 from msrtui.qemu import cpu_request, filtering, tables
 from msrtui.qemu.conversation import negotiate
@@ -258,6 +258,29 @@ def test_a_feature_that_only_one_side_has_is_found(source: Source) -> None:
     assert len(done.disagreements) == 6
 
 
+def test_what_is_compared_of_an_expansion_is_from_before_the_filter() -> None:
+    """A KVM that has Processor Trace, but not enough of it: the expansion shows it, the filter takes it away."""
+    intel_pt = 1 << 25
+    answerer = open_source(SKYLAKE).answerer
+    assert isinstance(answerer, RecordedHost)
+    table = answerer.recording.supported_cpuid
+    assert table is not None
+    entries = [
+        entry._replace(ebx=entry.ebx | intel_pt) if (entry.function, entry.index) == (7, 0) else entry
+        for entry in table.entries
+        if entry.function != 0x14
+    ]
+    altered = RecordedHost(replace(answerer.recording, supported_cpuid=RecordedTable(tuple(entries))))
+    told = agreeing(PROFILE, altered)
+    assert told.definitions["host"] == ("intel-pt",)
+    assert told.expansions["host"]["intel-pt"]
+    assert compare(told, PROFILE, altered).disagreements == ()
+    theirs = {**told.expansions, "host": {**told.expansions["host"], "intel-pt": False}}
+    done = compare(replace(told, expansions=theirs), PROFILE, altered)
+    assert said_of(done) == {"intel-pt": (False, True)}
+    assert "filter" not in [step.rule for step in done.disagreements[0].lineage]
+
+
 def test_switches_that_are_no_features_are_not_compared(source: Source) -> None:
     told = agreeing(PROFILE, source.answerer)
     theirs = {cpu: {**said, "lmce": True, "realized": False} for cpu, said in told.expansions.items()}
@@ -453,7 +476,7 @@ def test_without_a_qemu_it_says_how_to_name_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(oracle, "PLACES", ())
+    monkeypatch.setattr(qemus, "PLACES", ())
     assert "--qemu PATH" in fails(capsys)
 
 

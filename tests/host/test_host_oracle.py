@@ -19,7 +19,7 @@ from typing import NoReturn
 import pytest
 
 from msrtui.host import oracle
-from msrtui.host.oracle import EXPANDED, OracleFailed, ask_qemu, find_qemu
+from msrtui.host.oracle import EXPANDED, OracleFailed, ask_qemu
 from msrtui.kvm.live import LiveHost
 
 QEMUS = ("qemu-system-x86_64", *filter(None, os.environ.get("MSRTUI_QEMUS", "").split(os.pathsep)))
@@ -312,25 +312,7 @@ def test_without_the_package_the_extra_is_named_and_nothing_started(
     assert not group.gone()
 
 
-# --- where it is -------------------------------------------------------------------------------------------------
-def test_it_is_looked_for_under_the_names_of_the_distributions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    libexec = tmp_path / "libexec"
-    libexec.mkdir()
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(oracle, "PLACES", (str(libexec / "qemu-kvm"),))
-    assert find_qemu() is None
-    (tmp_path / "qemu-system-x86_64").mkdir()
-    (tmp_path / "kvm").write_text("not executable")
-    assert find_qemu() is None
-    (tmp_path / "kvm").unlink()
-    for path in (libexec / "qemu-kvm", tmp_path / "kvm", tmp_path / "qemu-kvm"):
-        made = executable(path, "#!/bin/sh\n")
-        assert find_qemu() == made
-    (tmp_path / "qemu-system-x86_64").rmdir()
-    made = executable(tmp_path / "qemu-system-x86_64", "#!/bin/sh\n")
-    assert find_qemu() == made
-
-
+# --- what is started -------------------------------------------------------------------------------------------------
 def test_a_name_is_looked_up_in_path_and_else_taken_as_a_file_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from msrtui.qemu.conversation import Outcome, negotiate
 from msrtui.qemu.cpu_request import definitions, parse, profile_for
-from msrtui.qemu.filtering import guest_cpu, unavailable_names
+from msrtui.qemu.filtering import guest_cpu, unavailable_features
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
 from msrtui.transcript.stepper import run
@@ -84,7 +84,7 @@ def test_the_unavailable_features_of_every_model_are_what_the_real_qemu_answered
     differ = {}
     for model, names in told.items():
         cpu = guest_cpu(outcome.state, outcome.words, parse(model, profile))
-        ours = unavailable_names(profile.tables, cpu.words)
+        ours = unavailable_features(profile.tables, cpu)
         COUNTS[f"{build} models"] += 1
         if ours != names:
             differ[model] = (ours, names)
