@@ -89,13 +89,18 @@ def _call(fd, name, argument=0):
     """One ioctl. ``argument`` is an int or a bytearray; the kernel's writes into a bytearray stay readable
     even when the call fails, which is how the wanted count of an E2BIG is had."""
     request = IOCTLS[name]
-    for _ in range(INTERRUPTED_TRIES):
+    try:
+        return fcntl.ioctl(fd, request, argument), None  # type: ignore[call-overload]
+    except OSError as error:
+        number = error.errno
+    for _ in range(INTERRUPTED_TRIES - 1):
+        if number != _errno.EINTR:
+            break
         try:
             return fcntl.ioctl(fd, request, argument), None  # type: ignore[call-overload]
         except OSError as error:
-            if error.errno != _errno.EINTR:
-                return -1, error.errno
-    return -1, _errno.EINTR
+            number = error.errno
+    return -1, number
 
 
 def get_api_version(fd):
