@@ -41,6 +41,11 @@ class _Guest:
         self.outcome: Outcome | None = done.outcome
         self.ended: QemuExit | None = done.ended
 
+    @property
+    def refused(self) -> bool:
+        """Whether QEMU would not start with this CPU."""
+        return self.outcome is None or (self.outcome.cpu is not None and self.outcome.cpu.refused is not None)
+
 
 def run(arguments: list[str]) -> int:
     """Print the features, or why one is what it is; 1 where QEMU would not start. Raises MsrtuiError."""
@@ -53,8 +58,10 @@ def run(arguments: list[str]) -> int:
         require_kvm(source)
         guests = [_Guest(profile, options.cpu, source) for profile in profiles]
     if options.why is not None:
+        if options.expanded:
+            raise BadRequest("--why speaks of what the guest gets; leave --expanded out.")
         _print_why(source, versions, guests, options.why, json=options.json)
-        return 0
+        return 1 if all(each.refused for each in guests) else 0
 
     from msrtui.report import features
 

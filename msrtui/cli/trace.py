@@ -13,6 +13,7 @@ def parser() -> Parser:
     made = command_parser("trace", "What QEMU asks, what KVM answers, what QEMU decides, event by event.", _EPILOG)
     add_source(made)
     add_json(made)
+    made.add_argument("--cpu", metavar="MODEL[,+x][,-y]", default="host", help="as QEMU's -cpu (default host)")
     add_profile(made)
     return made
 
@@ -24,10 +25,13 @@ def run(arguments: list[str]) -> int:
     source = source_from(options)
 
     from msrtui.qemu.conversation import negotiate
+    from msrtui.qemu.cpu_request import parse, profile_for
     from msrtui.report import trace
     from msrtui.transcript import stepper
 
-    done = stepper.run(negotiate(profile), source.answerer)
+    request = parse(options.cpu, profile)
+    profile = profile_for(request, profile)
+    done = stepper.run(negotiate(profile, cpu=request), source.answerer)
     if options.json:
         say_json(trace.trace_document(source.name, profile, done))
     else:

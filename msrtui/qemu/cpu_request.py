@@ -90,6 +90,8 @@ def parse(text: str, profile: QemuProfile) -> CpuRequest:
     props: list[tuple[str, bool]] = []
     settings: dict[str, bool] = {}
     for option in options:
+        if not option:
+            raise BadRequest(f"There is an empty option in -cpu {_shown(text)}: a comma too many.")
         if option[:1] in ("+", "-"):
             prop = _property(option[1:], tables, profile)
             (plus if option[0] == "+" else minus).append(prop)
@@ -98,6 +100,9 @@ def parse(text: str, profile: QemuProfile) -> CpuRequest:
         key = key.replace("_", "-")
         if key in _WITHOUT_EFFECT and equals:
             continue
+        odd = equals and key not in tables.canonical_names and value.lower() not in _SWITCHES
+        if odd and key not in _OTHER_SWITCHES:
+            raise BadRequest(f"msrtui does not work out what {_shown(key)}=… changes; leave it out of the -cpu value.")
         if key in _OTHER_SWITCHES:
             settings[key] = _switch(key, value if equals else "on")
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msrtui.qemu import rules
 from msrtui.qemu.cpu_request import CpuRequest
 from msrtui.qemu.models import (
     AVX10_BIT,
@@ -24,6 +25,7 @@ from msrtui.qemu.state import KvmState
 from msrtui.qemu.tables import FeatureWord, Tables
 from msrtui.qemu.words import Supported
 
+INTEL_PT_LEAF = rules.register("intel-pt-leaf", rules.CPU_C, "x86_cpu_filter_features")
 INTEL_PT_BIT = 1 << 25
 _PT_EBX, _PT_ECX = 0xF, 0x7
 _PT_LIP = 1 << 31
@@ -67,7 +69,7 @@ def guest_cpu(state: KvmState, supported: Supported, request: CpuRequest) -> Gue
     lip = cpu.values.get("FEAT_14_0_ECX", 0) & _PT_LIP
     if cpu.values.get("FEAT_7_0_EBX", 0) & INTEL_PT_BIT and not intel_pt_possible(state, lip):
         cpu.filtered["FEAT_7_0_EBX"] |= INTEL_PT_BIT
-        cpu.change(FILTER, "FEAT_7_0_EBX", cpu.values["FEAT_7_0_EBX"] & ~INTEL_PT_BIT, missing=INTEL_PT_BIT)
+        cpu.change(INTEL_PT_LEAF, "FEAT_7_0_EBX", cpu.values["FEAT_7_0_EBX"] & ~INTEL_PT_BIT)
         if request.check or request.enforce:
             warnings.append(_lacks(cpu.tables, "FEAT_7_0_EBX", 25))
     lowered = _avx10_lowered(state, cpu)

@@ -21,6 +21,7 @@ from msrtui.qemu.words import Supported
 
 _EXPAND = (rules.CPU_C, "x86_cpu_expand_features")
 MODEL = rules.register("model", rules.CPU_C, "x86_cpu_load_model")
+MODEL_HYPERVISOR = rules.register("model-hypervisor", rules.CPU_C, "x86_cpu_load_model")
 VERSION_PROPS = rules.register("model-version", rules.CPU_C, "x86_cpu_apply_version_props")
 KVM_DEFAULTS = rules.register("kvm-default-props", rules.KVM_CPU_C, "kvm_cpu_instance_init")
 USER = rules.register("asked-for", *_EXPAND)
@@ -82,6 +83,8 @@ class Cpu:
     user: dict[str, int] = field(default_factory=dict)
     filtered: dict[str, int] = field(default_factory=dict)
     lineage: dict[str, list[Decision]] = field(default_factory=dict)
+    asked: dict[str, list[tuple[int, bool, dict[str, object]]]] = field(default_factory=dict)
+    """What was asked for by name, by word: the bits, on or off, and how it was said."""
     unmet: list[tuple[str, int]] = field(default_factory=list)
     """Bits (by word) that were asked for by name and fell to a dependency: QEMU warns of each."""
     conflicts: list[tuple[str, int, str]] = field(default_factory=list)
@@ -116,6 +119,8 @@ class Cpu:
                 after = self.values[word] | mask if on else self.values[word] & ~mask
                 self.change(rule, word, after, property=name, on=on, **params)
                 self.user[word] |= mask
+                if rule == USER:
+                    self.asked.setdefault(word, []).append((mask, on, dict(params)))
 
 
 def expand(state: KvmState, supported: Supported, request: CpuRequest) -> Cpu:
@@ -167,7 +172,7 @@ def _load_model(state: KvmState, cpu: Cpu, request: CpuRequest) -> None:
     for word, bits in named.model.features.items():
         if word in cpu.values:
             cpu.change(MODEL, word, bits, model=named.model.name)
-    cpu.change(MODEL, "FEAT_1_ECX", cpu.values.get("FEAT_1_ECX", 0) | HYPERVISOR_BIT, model=named.model.name)
+    cpu.change(MODEL_HYPERVISOR, "FEAT_1_ECX", cpu.values.get("FEAT_1_ECX", 0) | HYPERVISOR_BIT)
     for version in named.model.versions:
         if named.version is not None and version.version <= named.version:
             for prop, switch in version.props:
@@ -203,17 +208,15 @@ def _auto_enable(cpu: Cpu) -> None:
         kept = cpu.values[name]
         taken = kept | offered & ~cpu.user[name] & ~word.word.no_autoenable_flags
         # the word's own lineage led to what is offered: the steps of this CPU begin there
-        options, cpu.lineage[name] = cpu.lineage[name], []
+        earlier, cpu.lineage[name] = [step for step in cpu.lineage[name] if step.rule == CPU_PM], []
         cpu.values[name] = offered
         cpu.change(AUTO_ENABLE, name, offered & ~word.word.no_autoenable_flags)
-        for step in options:
-            mask = (step.before or 0) ^ (step.after or 0)
-            cpu.change(step.rule, name, cpu.values[name] & ~mask | (step.after or 0) & mask, **_params(step))
-        cpu.change(USER, name, taken, by="an option")
-
-
-def _params(step: Decision) -> dict[str, object]:
-    return {key: value for key, value in step.params.items() if key != "word"}
+        for step in earlier:
+            cpu.change(CPU_PM, name, cpu.values[name] | ~(step.before or 0) & (step.after or 0))
+        for mask, on, params in cpu.asked.get(name, ()):
+            cpu.change(USER, name, cpu.values[name] | mask if on else cpu.values[name] & ~mask, **params)
+        if cpu.values[name] != taken:
+            raise AssertionError(f"the steps of {name} do not lead to what host takes")
 
 
 def _avx10(state: KvmState, cpu: Cpu) -> None:

@@ -25,9 +25,6 @@ INDEX_LIST_ALLOCATED = rules.register("index-list-allocated", *_LISTS)
 HAS_MSR_FLAG = rules.register("has-msr-flag", *_LISTS)
 INDEX_LIST_FREED = rules.register("index-list-freed", *_LISTS)
 FEATURE_MSRS_NULL = rules.register("feature-msrs-null", *_FEATURES)
-FEATURE_MSRS_FATAL_SINCE = (10, 0)
-"""From here on a feature list that cannot be fetched ends QEMU; before, the caller ignored the error."""
-
 FEATURE_MSRS_FAILED = rules.register("feature-msrs-failed", *_FEATURES)
 FEATURE_MSRS_UNKNOWN = rules.register("feature-msrs-unknown", *_FEATURES)
 FEATURE_MSRS_ALLOCATED = rules.register("feature-msrs-allocated", *_FEATURES)
@@ -42,6 +39,8 @@ CONTROLS_SPLIT = rules.register("vmx-controls-split", *_READ)
 TRUNCATED = rules.register("msr-truncated", *_READ)
 FB_CLEAR_IMPLIED = rules.register("fb-clear-implied", *_READ)
 
+FEATURE_MSRS_FATAL_SINCE = (10, 0)
+"""From here on a feature list that cannot be fetched ends QEMU; before, the caller ignored the error."""
 WIDE_SINCE = (4, 2)
 """Before this version the function returns 32 bits: the upper half of a feature MSR is lost."""
 MSR_IA32_ARCH_CAPABILITIES = 0x10A

@@ -19,7 +19,8 @@ class QemuProfile:
     """One QEMU as it would be started.
 
     ``irqchip`` is ``-machine kernel-irqchip``; ``cpu_pm`` is ``-overcommit cpu-pm``; ``migratable`` and ``pmu``
-    are properties of the CPU (``pmu`` None: as that QEMU sets it for that CPU). ``machine`` matters from 10.0 on.
+    are properties of the CPU (``pmu`` None: as that QEMU sets it for that CPU). ``machine``
+    matters from 9.0 on (seen in 10.0).
     """
 
     label: str = DEFAULT_VERSION
@@ -42,7 +43,7 @@ class QemuProfile:
 
     @property
     def pc_machine(self) -> bool:
-        """A PC machine type, for which alone QEMU 10 and later show SGX; ``none`` and microvm are none."""
+        """A PC machine type, for which alone QEMU shows SGX since 9.0 (seen in 10.0); ``none`` and microvm are none."""
         return self.machine.startswith(("pc", "q35"))
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 
 from msrtui.qemu import models, msrs, words
 from msrtui.qemu.cpuid import AMD_COPIES, FIX_UPS, tsx_is_broken
-from msrtui.qemu.filtering import INTEL_PT_BIT, GuestCpu, intel_pt_possible
+from msrtui.qemu.filtering import INTEL_PT_BIT, INTEL_PT_LEAF, GuestCpu, intel_pt_possible
 from msrtui.qemu.negotiation import Decision, Lineage
 from msrtui.qemu.state import KvmState
 from msrtui.qemu.tables import FeatureWord, Tables
@@ -21,8 +21,6 @@ from msrtui.qemu.words import Supported, SupportedWord
 
 KVM_LACKS = "kvm-lacks"
 """The obstacle that is no rule of QEMU's: KVM does not offer the bit, or does not list the MSR or the leaf."""
-INTEL_PT_LEAF = "intel-pt-leaf"
-"""KVM's leaf 0x14 does not offer what QEMU shows a guest of Processor Trace, so the filter takes intel-pt away."""
 HLE_RTM = 1 << 4 | 1 << 11
 BROKEN_TSX = "broken-tsx"
 WAITPKG_RULE = "waitpkg-by-cpu-pm"
@@ -32,7 +30,7 @@ KVM_FORCES = "kvm-forces"
 
 @dataclass(frozen=True)
 class Obstacle:
-    """One thing that keeps a bit off: the id of a rule (or one of the two above) and what it depends on."""
+    """One thing that keeps a bit off: the id of a rule, or KVM_LACKS or KVM_FORCES, and what it depends on."""
 
     rule: str
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -71,9 +69,12 @@ def reason(state: KvmState, supported: Supported, cpu: GuestCpu, name: str, bit:
     lineage = models.with_guest_lineage(word.lineage, guest) if takes_all else guest.lineage
     on = None if guest.value is None or word.unknown >> bit & 1 else bool(guest.value >> bit & 1)
     step = _deciding(lineage, bit, raw=controls and takes_all)
-    obstacles = tuple(_obstacles(state, supported, cpu, name, bit)) if on is False else ()
+    obstacles: list[Obstacle] = []
+    for obstacle in _obstacles(state, supported, cpu, name, bit) if on is False else ():
+        if obstacle not in obstacles:
+            obstacles.append(obstacle)
     sustained_by = tuple(_sustained_by(state, supported, cpu, name, bit)) if on else ()
-    return Reason(word, bit, on, kvm, step, lineage, obstacles, sustained_by)
+    return Reason(word, bit, on, kvm, step, lineage, tuple(obstacles), sustained_by)
 
 
 def reasons(state: KvmState, supported: Supported, cpu: GuestCpu, name: str) -> tuple[Reason, ...]:
@@ -106,7 +107,11 @@ def _sustained_by(state: KvmState, supported: Supported, cpu: GuestCpu, name: st
         here = (rule.leaf, rule.subleaf, rule.register) == (table.leaf, table.subleaf or 0, table.register)
         if table.kind == "cpuid" and here and rule.applies(state.profile.version):
             made = rule.apply(state, 0)  # what it would make of nothing
-            if (isinstance(made, int) and made & mask) or (rule.id in WHERE_ASKED and WHERE_ASKED[rule.id] & mask):
+            did = any(
+                step.rule == rule.id and step.before is not None and ~step.before & (step.after or 0) & mask
+                for step in supported[name].lineage
+            )
+            if (isinstance(made, int) and made & mask) or did or WHERE_ASKED.get(rule.id, 0) & mask:
                 yield rule.id
     if name == "FEAT_VMX_SECONDARY_CTLS" and bit in msrs.forgotten_controls(state):
         yield msrs.PROCBASED_CTLS2_ADDED
@@ -121,31 +126,35 @@ WHERE_ASKED = {"tsc-deadline-needs-lapic": 1 << 24}
 """Rules that ask before they set a bit: the reason names them too where the bit is on."""
 
 
+OWN_STEPS = (models.USER, models.PMU_OFF, models.ARCH_LBR_OFF, models.APX_AND_MPX)
+"""What takes a bit from host and max after they took it."""
+
+
 def _obstacles(state: KvmState, supported: Supported, cpu: GuestCpu, name: str, bit: int) -> Iterator[Obstacle]:
     """Everything that keeps a bit off that is off."""
     word = supported[name]
+    step = _deciding(cpu.words[name].lineage, bit, raw=False)
     if cpu.request.takes_all:
         yield from _unsupported(state, word, bit)
         yield from _not_taken(state, word, bit)
-        if name == "FEAT_7_0_EBX" and 1 << bit == INTEL_PT_BIT and not intel_pt_possible(state, 0):
-            yield Obstacle(INTEL_PT_LEAF)
+        if step is not None and step.rule in OWN_STEPS:
+            yield Obstacle(step.rule, step.params)
     else:
-        step = _deciding(cpu.words[name].lineage, bit, raw=False)
-        if step is None or step.rule not in (models.FILTER, models.DEPENDENCY, models.XSAVE_COMPONENTS):
+        if step is None or step.rule not in (models.FILTER, INTEL_PT_LEAF, models.DEPENDENCY, models.XSAVE_COMPONENTS):
             yield Obstacle(models.MODEL if step is None else step.rule, {} if step is None else step.params)
         if not (word.supported or 0) >> bit & 1:
             yield from _unsupported(state, word, bit)
+    if name == "FEAT_7_0_EBX" and 1 << bit == INTEL_PT_BIT and not intel_pt_possible(state, 0):
+        yield Obstacle(INTEL_PT_LEAF)
     yield from _dependent(state.profile.tables, cpu, name, bit)
-    pmu_off = any(step.rule == models.PMU_OFF for step in cpu.words[name].lineage)
-    if pmu_off and 1 << bit == models.PDCM_BIT:
-        yield Obstacle(models.PMU_OFF)
 
 
 def _unsupported(state: KvmState, word: SupportedWord, bit: int) -> Iterator[Obstacle]:
     """Why QEMU does not count the bit as supported, if it does not."""
     mask = 1 << bit
     table = word.word
-    if table.name == "FEAT_7_0_ECX" and bit == 5 and (4, 2) <= state.profile.version <= (5, 0):
+    waitpkg = next(rule for rule in FIX_UPS if rule.id == WAITPKG_RULE)
+    if table.name == "FEAT_7_0_ECX" and bit == 5 and waitpkg.applies(state.profile.version):
         if not state.profile.cpu_pm:
             yield Obstacle(WAITPKG_RULE)  # what KVM says of waitpkg does not count in these versions
         return

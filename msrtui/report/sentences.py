@@ -28,7 +28,7 @@ from msrtui.kvm.requests import (
     Reply,
     ValueReply,
 )
-from msrtui.qemu import cpuid, models, msrs, words
+from msrtui.qemu import cpuid, filtering, models, msrs, words
 from msrtui.qemu.negotiation import Decision, NotDone
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import FeatureWord
@@ -89,7 +89,7 @@ def _index_list_allocated(step: Decision, _q: QemuProfile) -> str:
 
 def _flag(step: Decision, _q: QemuProfile) -> str:
     index = step.params["index"]
-    return _("{index:#x} {name} is listed: {flag} = true").format(
+    return _("finds {index:#x} {name} in it: {flag} = true").format(
         index=index, name=short_name(index), flag=step.params["flag"]
     )
 
@@ -107,15 +107,15 @@ def _feature_kept(step: Decision, _q: QemuProfile) -> str:
 
 def _dispatch(step: Decision, _q: QemuProfile) -> str:
     if step.params["kind"] == "msr":
-        return _("{word} is an MSR_FEATURE_WORD: ask for {where}").format(**step.params)
-    return _("{word} is a CPUID_FEATURE_WORD: look up {where}").format(**step.params)
+        return _("takes {word}, an MSR_FEATURE_WORD: asks for {where}").format(**step.params)
+    return _("takes {word}, a CPUID_FEATURE_WORD: looks up {where}").format(**step.params)
 
 
 def _masked(step: Decision, qemu: QemuProfile) -> str:
     word, before, after = _word(step, qemu), step.before or 0, step.after or 0
     dropped = before & ~after
     if not before:
-        return _("nothing to keep: the word is 0")
+        return _("has nothing to keep: the word is 0")
     if not dropped:
         return _("keeps every bit: each may migrate")
     unnamed = dropped & ~word.named_mask
@@ -139,7 +139,7 @@ def _auto(step: Decision, qemu: QemuProfile) -> str:
 
 def _dependency(step: Decision, qemu: QemuProfile) -> str:
     owner = qemu.tables.word_by_name[step.params["from"]]
-    return _("{bits} off: {owner} is off, and they depend on it").format(
+    return _("clears {bits}: {owner} is off, and they depend on it").format(
         bits=names_in(_word(step, qemu), (step.before or 0) & ~(step.after or 0), 4),
         owner=names_in(owner, step.params["mask"], 3),
     )
@@ -147,40 +147,42 @@ def _dependency(step: Decision, qemu: QemuProfile) -> str:
 
 def _xsave(step: Decision, _q: QemuProfile) -> str:
     if not step.after:
-        return _("no XSAVE component is in use: the word becomes 0")
-    return _("recomputed: the components that the guest's other features own")
+        return _("makes it 0: no XSAVE component is in use")
+    return _("makes it anew: the components that the guest's other features own")
 
 
 def _filtered(step: Decision, qemu: QemuProfile) -> str:
-    return _("KVM cannot give {bits}: filtered").format(bits=names_in(_word(step, qemu), step.params["missing"]))
+    return _("filters {bits}: KVM cannot give them").format(bits=names_in(_word(step, qemu), step.params["missing"]))
 
 
 def _model(step: Decision, _q: QemuProfile) -> str:
-    return _("the model {model} has these bits").format(model=step.params["model"])
+    return _("takes what the model {model} has").format(model=step.params["model"])
 
 
 def _version_props(step: Decision, _q: QemuProfile) -> str:
     on = _("on") if step.params["on"] else _("off")
-    return _("{model} has {property}={on}").format(model=step.params["model"], property=step.params["property"], on=on)
+    return _("sets {property}={on}, as {model} has it").format(
+        model=step.params["model"], property=step.params["property"], on=on
+    )
 
 
 def _default_props(step: Decision, _q: QemuProfile) -> str:
     on = _("on") if step.params["on"] else _("off")
-    return _("QEMU's default for named models under KVM: {property}={on}").format(
+    return _("sets {property}={on}, its default for named models under KVM").format(
         property=step.params["property"], on=on
     )
 
 
 def _host_unknown(step: Decision, _q: QemuProfile) -> str:
-    return _("{bits} depend on the CPUID instruction of the host, which could not be had: {why}").format(
-        bits=numbers_in(step.params["bits"]), why=step.params["why"] or _("the source does not hold it")
-    )
+    return _(
+        "cannot be followed in {bits}: the host's CPUID instruction, which decides, could not be had: {why}"
+    ).format(bits=numbers_in(step.params["bits"]), why=step.params["why"] or _("the source does not hold it"))
 
 
 def _guest(step: Decision, qemu: QemuProfile) -> str:
     if step.after is None:
-        return _("what a guest gets is not known: the source does not say")
-    return _("-cpu {cpu} gets {word} = {after:#x}").format(
+        return _("cannot be followed: the source does not say what a guest gets")
+    return _("gives -cpu {cpu} {word} = {after:#x}").format(
         cpu=step.params["cpu"], word=_word(step, qemu).short, after=step.after
     )
 
@@ -200,48 +202,50 @@ _DECISIONS: dict[str, _Say] = {
     msrs.INDEX_LIST_ALLOCATED: _index_list_allocated,
     msrs.HAS_MSR_FLAG: _flag,
     msrs.INDEX_LIST_FREED: _freed,
-    msrs.FEATURE_MSRS_NULL: _text("KVM has no feature MSRs to ask for: kvm_feature_msrs stays null"),
-    msrs.FEATURE_MSRS_UNKNOWN: _text("the source does not say whether KVM has feature MSRs"),
-    msrs.FEATURE_MSRS_FAILED: _text("{text}. QEMU goes on with kvm_feature_msrs = null"),
+    msrs.FEATURE_MSRS_NULL: _text("leaves kvm_feature_msrs null: KVM has no feature MSRs to ask for"),
+    msrs.FEATURE_MSRS_UNKNOWN: _text("cannot be followed: the source does not say whether KVM has feature MSRs"),
+    msrs.FEATURE_MSRS_FAILED: _text("says: {text}. It goes on with kvm_feature_msrs = null"),
     msrs.FEATURE_MSRS_ALLOCATED: _text("makes room for {nmsrs} indices: {bytes} bytes"),
     msrs.FEATURE_MSRS_KEPT: _feature_kept,
-    msrs.CACHE_NULL: _text("kvm_feature_msrs is null: {index:#x} counts as 0, KVM is not asked"),
-    msrs.NOT_LISTED: _text("{index:#x} is not in kvm_feature_msrs: it counts as 0, KVM is not asked"),
-    msrs.ASKED: _text("{index:#x} is in kvm_feature_msrs: KVM's answer is taken"),
-    msrs.NOT_KNOWN: _text("{index:#x}: the source does not hold KVM's answer"),
+    msrs.CACHE_NULL: _text("counts {index:#x} as 0: kvm_feature_msrs is null, so KVM is not asked"),
+    msrs.NOT_LISTED: _text("counts {index:#x} as 0: it is not in kvm_feature_msrs, so KVM is not asked"),
+    msrs.ASKED: _text("takes KVM's answer: {index:#x} is in kvm_feature_msrs"),
+    msrs.NOT_KNOWN: _text("cannot be followed: the source does not hold KVM's answer for {index:#x}"),
     msrs.PROCBASED_CTLS2_ADDED: _added,
     msrs.CONTROLS_SPLIT: _text("keeps the controls that may be 1 (high half) and need not be (low half)"),
-    cpuid.CPUID_FULL: _text("{nent} entries fill the room exactly: not trusted, asked again with twice the room"),
+    cpuid.CPUID_FULL: _text("does not trust {nent} entries that fill the room exactly: asks again with twice the room"),
     cpuid.CPUID_KEPT: _text("keeps the {nent} entries for the life of the process"),
-    cpuid.CPUID_NOT_KNOWN: _text("the source does not hold KVM's CPUID table"),
-    msrs.TRUNCATED: _text("the upper 32 bits are lost: this version returns 32"),
+    cpuid.CPUID_NOT_KNOWN: _text("cannot be followed: the source does not hold KVM's CPUID table"),
+    msrs.TRUNCATED: _text("loses the upper 32 bits: this version returns 32"),
     msrs.FB_CLEAR_IMPLIED: _text("adds fb-clear: mds-no taa-no sbdr-ssdp-no fbsdp-no psdp-no are all set"),
     "sgx-needs-pc-machine": _text("clears sgx: the machine type cannot have it"),
     "sgxlc-needs-pc-machine": _text("clears sgxlc: the machine type cannot have SGX"),
-    "ras-needs-amd": _text("becomes 0: the guest's vendor is not AMD"),
+    "ras-needs-amd": _text("makes it 0: the guest's vendor is not AMD"),
     "arch-capabilities-hidden-from-amd": _text("clears arch-capabilities: hidden from AMD guests"),
     cpuid.HOST_NOT_KNOWN: _host_unknown,
-    cpuid.XCOMP_FAILED: _text("{text}. KVM's own value stays"),
+    cpuid.XCOMP_FAILED: _text("says: {text}. KVM's own value stays"),
     words.DISPATCH: _dispatch,
     words.MIGRATABLE_MASK: _masked,
-    words.MIGRATABLE_OFF: _text("migratable=off: no mask"),
+    words.MIGRATABLE_OFF: _text("applies no mask: migratable=off"),
     models.AUTO_ENABLE: _auto,
     models.MODEL: _model,
+    models.MODEL_HYPERVISOR: _text("sets hypervisor: every guest runs under one"),
     models.VERSION_PROPS: _version_props,
     models.KVM_DEFAULTS: _default_props,
-    models.USER: _text("{by}, as the command line says"),
+    models.USER: _text("does what the command line says: {by}"),
     models.PMU_OFF: _text("clears pdcm: the CPU's pmu is off"),
-    models.AVX10_FEATURES: _text("KVM has AVX10 version {version}: all that this version promises is on"),
+    models.AVX10_FEATURES: _text("sets all that AVX10 version {version}, which KVM has, promises"),
     models.ARCH_LBR_OFF: _text("clears arch-lbr: the CPU's pmu is off"),
     models.DEPENDENCY: _dependency,
-    models.APX_AND_MPX: _text("conflicts with {other}, which is on too: both go"),
+    models.APX_AND_MPX: _text("clears it with {other}, with which it conflicts"),
     models.XSAVE_COMPONENTS: _xsave,
     models.FILTER: _filtered,
-    models.AMD_ALIASES: _text("AMD guest: the bits that 8000_0001.EDX repeats are copied from 1.EDX"),
-    models.CPU_PM: _text("cpu-pm=on: monitor, and waitpkg where KVM lists its MSR, are on whatever KVM offers"),
+    filtering.INTEL_PT_LEAF: _text("filters intel-pt: KVM's leaf 0x14 does not offer all that a guest would see"),
+    models.AMD_ALIASES: _text("copies from 1.EDX what 8000_0001.EDX repeats: the guest is AMD"),
+    models.CPU_PM: _text("sets what cpu-pm=on promises, whatever KVM offers: monitor, waitpkg"),
     models.GUEST_WORD: _guest,
-    cpuid.CPUID_FOUND: lambda step, _q: _("KVM's table has {leaf}").format(leaf=_leaf(step.params)),
-    cpuid.CPUID_ABSENT: lambda step, _q: _("KVM's table has no such leaf: {leaf} counts as 0").format(
+    cpuid.CPUID_FOUND: lambda step, _q: _("finds {leaf} in KVM's table").format(leaf=_leaf(step.params)),
+    cpuid.CPUID_ABSENT: lambda step, _q: _("counts {leaf} as 0: KVM's table has no such leaf").format(
         leaf=_leaf(step.params)
     ),
     # the fix-ups of kvm_arch_get_supported_cpuid
@@ -251,9 +255,9 @@ _DECISIONS: dict[str, _Say] = {
     "fsrm-from-host": _text("sets fsrm: the host's CPUID has it"),
     "fast-strings-from-host": _text("sets what the host's CPUID has of fzrm fsrs fsrc"),
     "mcdt-no-from-host": _text("sets mcdt-no: the host's CPUID has it"),
-    "waitpkg-by-cpu-pm": _text("waitpkg follows cpu-pm"),
+    "waitpkg-by-cpu-pm": _text("makes waitpkg follow cpu-pm, whatever KVM says"),
     "ras-always": _text("sets overflow-recov succor: QEMU emulates what they promise"),
-    "para-features-from-capabilities": _text("KVM has no such leaf: made of what KVM_CHECK_EXTENSION says"),
+    "para-features-from-capabilities": _text("makes it of what KVM_CHECK_EXTENSION says: KVM has no such leaf"),
     "hypervisor-bit": _text("sets hypervisor: the guest runs under one"),
     "tsc-deadline-needs-lapic": _text("sets tsc-deadline: the local APIC is in the kernel and KVM has the timer"),
     "x2apic-needs-lapic": _text("clears x2apic: the local APIC is not in the kernel"),
@@ -261,8 +265,8 @@ _DECISIONS: dict[str, _Say] = {
     "arat-always": _text("sets arat: the emulated APIC timer always runs"),
     "broken-tsx": _text("clears hle rtm: the TSX of this host's CPU model is broken"),
     "arch-capabilities-needs-msr": _text("clears arch-capabilities: 0x10a is not in the index list"),
-    "xcomp-guest-supp-low": _text("replaced by KVM_X86_XCOMP_GUEST_SUPP: the XCR0 bits that KVM can give a guest"),
-    "xcomp-guest-supp-high": _text("replaced by KVM_X86_XCOMP_GUEST_SUPP: the XCR0 bits that KVM can give a guest"),
+    "xcomp-guest-supp-low": _text("takes KVM_X86_XCOMP_GUEST_SUPP instead: the XCR0 bits that KVM can give a guest"),
+    "xcomp-guest-supp-high": _text("takes KVM_X86_XCOMP_GUEST_SUPP instead: the XCR0 bits that KVM can give a guest"),
     "topoext-always": _text("sets topoext: QEMU makes the topology leaves itself"),
     "amd-copies-of-1-edx": _text("adds the bits that AMD repeats from CPUID[eax=0x1].EDX"),
     "pv-unhalt-needs-lapic": _text("clears kvm-pv-unhalt: the local APIC is not in the kernel"),

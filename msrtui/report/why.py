@@ -11,7 +11,7 @@ from msrtui.qemu.negotiation import Decision
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.rules import RULES
 from msrtui.qemu.tables import FeatureWord
-from msrtui.qemu.why import INTEL_PT_LEAF, KVM_FORCES, KVM_LACKS, Obstacle, Reason, reasons
+from msrtui.qemu.why import KVM_FORCES, KVM_LACKS, Obstacle, Reason, reasons
 from msrtui.report.sentences import bit_label, decision_text, names_in
 from msrtui.report.shape import hexed
 from msrtui.report.views import lineage_document
@@ -37,7 +37,7 @@ def _kvm_says(reason: Reason, about: About | None) -> str:
     if reason.kvm:
         return "KVM offers it"
     if reason.kvm is not None:
-        return "KVM does not offer it"
+        return f"KVM does not offer it{_nested(word, about, reason.bit)}"
     if word.kind == "cpuid":
         return f"KVM's CPUID table has no leaf {word.leaf:#x}" + (f".{word.subleaf}" if word.subleaf else "")
     if reason.word.branch == "cache null":
@@ -45,10 +45,13 @@ def _kvm_says(reason: Reason, about: About | None) -> str:
     return f"KVM does not list {word.index:#x}{_nested(word, about)}"
 
 
-def _nested(word: FeatureWord, about: About | None) -> str:
-    """The parameter that most likely keeps the VMX MSRs out."""
-    value = (about.parameters if about else {}).get("kvm_intel", {}).get("nested")
-    return f": kvm_intel.nested is {value}" if word.index in _VMX and value in ("N", "0") else ""
+def _nested(word: FeatureWord, about: About | None, bit: int | None = None) -> str:
+    """The module parameter that keeps vmx, svm and their words out."""
+    vmx = word.index in _VMX or (word.name, bit) == ("FEAT_1_ECX", 5)
+    svm = (word.name, bit) == ("FEAT_8000_0001_ECX", 2)
+    module = "kvm_intel" if vmx else "kvm_amd" if svm else ""
+    value = (about.parameters if about else {}).get(module, {}).get("nested")
+    return f": {module}.nested is {value}" if value in ("N", "0") else ""
 
 
 _FROM_KVM = (msrs.ASKED, msrs.CONTROLS_SPLIT, cpuid.CPUID_FOUND)
@@ -56,6 +59,8 @@ _FROM_KVM = (msrs.ASKED, msrs.CONTROLS_SPLIT, cpuid.CPUID_FOUND)
 
 def _why_on(reason: Reason, profile: QemuProfile) -> str:
     step = reason.step
+    if step is not None and step.rule == models.MODEL:
+        return f"the model {step.params['model']} has it" + (_and_supported(reason, profile))
     if reason.sustained_by:
         word = reason.word.word
         params = {"word": word.name, "controls": [reason.bit]}
@@ -66,12 +71,21 @@ def _why_on(reason: Reason, profile: QemuProfile) -> str:
     return f"QEMU {decision_text(step, profile)}"
 
 
+def _and_supported(reason: Reason, profile: QemuProfile) -> str:
+    """For a bit of a model that KVM does not offer: what makes QEMU count it as supported all the same."""
+    if reason.kvm or not reason.sustained_by:
+        return ""
+    word = reason.word.word
+    sets = Decision(
+        reason.sustained_by[0], {"word": word.name, "controls": [reason.bit]}, before=0, after=1 << reason.bit
+    )
+    return f", and QEMU {decision_text(sets, profile)}"
+
+
 def _keeps_off(obstacle: Obstacle, reason: Reason, profile: QemuProfile) -> str:
     word, bit = reason.word.word, reason.bit
     if obstacle.rule == KVM_FORCES:
         return "KVM insists on it (it must be 1), so QEMU counts it as no choice"
-    if obstacle.rule == INTEL_PT_LEAF:
-        return "KVM's CPUID leaf 0x14 does not offer all that QEMU shows a guest of Processor Trace"
     if obstacle.rule == words.MIGRATABLE_MASK:
         if bit not in word.bits:
             return f"QEMU {profile.label} has no name for bit {bit}, and only named bits migrate"

@@ -25,7 +25,7 @@ class Reader:
     @property
     def events(self) -> Sequence[Event]:
         """All events so far, those ahead of the reader included."""
-        return self._stepper.events
+        return tuple(self._stepper.events)
 
     @property
     def outcome(self) -> Outcome | None:

@@ -130,7 +130,7 @@ def test_no_migratable_and_migratable_off_are_one(capsys: pytest.CaptureFixture[
         ("host,\x1b[31mred\x07=on", "CPU feature"),
         ("\x1b]0;title\x07", "CPU model"),
         ("host," + "+x" * 5000, "CPU feature"),
-        ("host,,", "CPU feature"),
+        ("host,,", "empty option"),
     ],
 )
 @pytest.mark.parametrize("form", [[], ["--json"]])
