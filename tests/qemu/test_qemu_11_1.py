@@ -434,8 +434,8 @@ def test_each_rule_that_is_new_has_its_sentence() -> None:
     profile = QemuProfile("11.1")
     guests = [
         (_guest(BOTH), "7_0_EBX", "clears it with APX, with which it conflicts"),
-        (_guest(BOTH), "7_1_EDX", "conflicts with MPX, which is on too: both go"),
-        (_guest(_avx10(2)), "24_1_ECX", "KVM has AVX10 version 2: all that this version promises is on"),
+        (_guest(BOTH), "7_1_EDX", "clears it with MPX, with which it conflicts"),
+        (_guest(_avx10(2)), "24_1_ECX", "sets all that AVX10 version 2, which KVM has, promises"),
         (_guest({(0x7, 0, "EDX"): ARCH_LBR}, "host,pmu=off"), "7_0_EDX", "clears arch-lbr: the CPU's pmu is off"),
     ]
     for guest, word, sentence in guests:

@@ -29,7 +29,7 @@ from worlds import (
     supported,
     values,
     vendor,
-    with_dependencies,
+    with_tables,
 )
 
 from msrtui.errors import BadRequest
@@ -37,6 +37,7 @@ from msrtui.kvm.requests import CpuidEntry
 from msrtui.qemu.cpu_request import Named, definitions, parse, profile_for
 from msrtui.qemu.filtering import describe, guest_cpu, unavailable_names
 from msrtui.qemu.profile import Irqchip, QemuProfile
+from msrtui.qemu.tables import XsaveArea
 
 every_profile = pytest.mark.parametrize("label", PROFILES)
 AES = mask(25)
@@ -317,7 +318,7 @@ def test_the_table_is_gone_through_once_from_top_to_bottom() -> None:
     rows = profile.tables.dependencies
     made = {}
     for order in (rows, rows[::-1]):
-        chosen = with_dependencies(profile, order)
+        chosen = with_tables(profile, dependencies=order)
         cpu = guest_cpu(state(chosen, vendor(INTEL)), supported(chosen, offered), parse("host", chosen))
         made[order] = (cpu.words["FEAT_7_1_EDX"].value, cpu.words["FEAT_24_0_EBX"].value)
     assert made[rows] == (0, 0), "256 falls, with it 512, with all of them avx10"
@@ -486,6 +487,8 @@ def test_lip_has_to_be_the_guests(label: str) -> None:
 
 def test_enforce_refuses_for_processor_trace_too() -> None:
     every = dict.fromkeys(QemuProfile("7.2").tables.word_by_name, ALL64)
+    silent = guest("7.2", "486,+intel-pt,enforce,check=off", {}, unmasked=every)
+    assert (silent.refused, silent.warnings) == (REFUSED, (f"{LACKS}CPUID.07H:EBX.intel-pt [bit 25]",))
     assert guest("7.2", "486,+intel-pt,enforce", {}, unmasked=every).refused == REFUSED
     assert guest("7.2", "486,+intel-pt,enforce", {}, vendor(INTEL), PT_0, PT_1, unmasked=every).refused is None
 
@@ -608,6 +611,24 @@ def test_a_component_goes_by_the_name_of_its_owner(label: str) -> None:
         components += ["avx", *mpx, "avx512f", "avx512f", "avx512f", "pku"]
     assert unavailable_names(tables, cpu.words) == ["pku", *components], "pku may come twice"
     assert unavailable_names(tables, guest(label, "Skylake-Server", ALL64).words) == []
+
+
+@pytest.mark.parametrize("label", ["5.2", "7.2", "10.2", "11.1"])
+def test_a_component_of_the_upper_half_of_xcr0_is_a_component_too(label: str) -> None:
+    plain = QemuProfile(label)
+    area = XsaveArea(34, "XSTATE_MADE_UP_BIT", "FEAT_7_0_ECX", mask(3))  # no QEMU has one there yet: a made table
+    profile = with_tables(plain, xsave_areas=(*plain.tables.xsave_areas, area))
+    low = _xcr0(label)
+    high = low.replace("_LO", "_HI")
+    offered = {"FEAT_1_ECX": XSAVE, "FEAT_7_0_ECX": mask(3), low: 0b11}
+    made = {}
+    for seen in (mask(2), 0):
+        words = supported(profile, offered, {high: seen, low: ALL32})
+        made[seen] = guest_cpu(state(profile, vendor(INTEL)), words, parse("host", profile)).words
+    assert (made[mask(2)][high].value, made[mask(2)][high].unavailable) == (mask(2), 0)
+    dropped = between(label, "10.0")
+    assert (made[0][high].value, made[0][high].unavailable) == (0, 0 if dropped else mask(2))
+    assert unavailable_names(profile.tables, made[0]) == ([] if dropped else ["pku"])
 
 
 @pytest.mark.parametrize("label", ["5.2", "7.2", "10.2"])
@@ -755,6 +776,9 @@ def test_a_property_may_go_by_another_name() -> None:
     assert request.plus == ("pni", "kvm-asyncpf")
     assert request.minus == ("sse4.1",)
     assert request.props == (("lahf-lm", True), ("nx", True))
+    spelled = parse("host,+vmx_ept,-arch_capabilities,vmx_vmfunc=off", QemuProfile("7.2"))
+    assert (spelled.plus, spelled.minus) == (("vmx-ept",), ("arch-capabilities",))
+    assert spelled.props == (("vmx-vmfunc", False),)
 
 
 def test_the_other_settings_are_kept_apart() -> None:

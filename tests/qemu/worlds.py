@@ -195,10 +195,10 @@ def expanded(
     return expand(*_asked(text, label, offered, unmasked, entries, flags, profile))
 
 
-def with_dependencies(profile: QemuProfile, rows: Iterable[Any]) -> QemuProfile:
-    """The profile as if QEMU's table of dependencies were this."""
+def with_tables(profile: QemuProfile, **changed: Any) -> QemuProfile:
+    """The profile as if these of QEMU's tables were others."""
     made = replace(profile)
-    vars(made)["tables"] = replace(profile.tables, dependencies=tuple(rows))
+    vars(made)["tables"] = replace(profile.tables, **changed)
     return made
 
 
