@@ -50,7 +50,7 @@ def test_a_table_says_what_made_it_and_has_one_msr_a_line_in_order(table: str, r
     text = (FOLDER / table).read_text(encoding="utf-8")
     read = json.loads(text)
     assert read["about"]["made_by"].startswith("converted from ")
-    assert "/work/" not in text
+    assert "/home/" not in text
     indices = [int(index, 16) for index in read[rows_key]]
     assert len(indices) == rows
     assert indices == sorted(set(indices))

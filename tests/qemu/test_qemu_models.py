@@ -237,13 +237,19 @@ def test_two_bits_of_one_name_go_together() -> None:
     assert bits(guest("7.2", "host,+kvmclock", {}, unmasked={"FEAT_KVM": ALL64}).words["FEAT_KVM"].value) == {0, 3}
 
 
-def test_what_an_option_did_is_in_the_lineage() -> None:
-    for text, offered in (("host,+aes", 0), ("host,aes=on", 0), ("host,-aes", ALL64), ("486,+aes", 0)):
-        lineage = guest("10.2", text, offered, unmasked={"FEAT_1_ECX": ALL64}).words["FEAT_1_ECX"].lineage
-        (step,) = [step for step in lineage if step.rule == "asked-for"]
-        assert (step.before or 0) ^ (step.after or 0) == AES
-        if not offered:
-            assert step.params["by"] == text.partition(",")[2]
+@every_profile
+@pytest.mark.parametrize(
+    ("name", "option", "offered"),
+    [("host", "+aes", 0), ("host", "aes=on", 0), ("host", "-aes", ALL64), ("486", "+aes", 0)],
+)
+def test_what_an_option_did_is_in_the_lineage(label: str, name: str, option: str, offered: int) -> None:
+    lineage = guest(label, f"{name},{option}", offered, unmasked={"FEAT_1_ECX": ALL64}).words["FEAT_1_ECX"].lineage
+    (step,) = [step for step in lineage if step.rule == "asked-for"]
+    assert (step.before or 0) ^ (step.after or 0) == AES
+    assert step.params["by"] == option
+
+
+def test_a_models_own_word_is_a_step_that_names_it() -> None:
     (plain,) = guest("10.2", "486", ALL64).words["FEAT_1_EDX"].lineage
     assert (plain.rule, plain.params["model"]) == ("model", "486")
 
