@@ -44,7 +44,7 @@ class QemuProfile:
     @property
     def pc_machine(self) -> bool:
         """A PC machine type, for which alone QEMU shows SGX since 9.0 (seen in 10.0); ``none`` and microvm are none."""
-        return self.machine.startswith(("pc", "q35"))
+        return self.machine.startswith(("pc", "q35", "isapc"))
 
     @property
     def machine_version(self) -> tuple[int, int] | None:
