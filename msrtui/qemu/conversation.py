@@ -17,8 +17,9 @@ from msrtui.qemu.negotiation import Negotiation, NotDone, within
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.startup import kvm_init
 from msrtui.qemu.state import KvmState
+from msrtui.qemu.stops import stops
 from msrtui.qemu.vcpu import kvm_init_msrs
-from msrtui.qemu.words import SupportedWord, supported_words
+from msrtui.qemu.words import Supported, SupportedWord, supported_words
 
 MSR_IA32_UCODE_REV = 0x8B
 
@@ -55,12 +56,15 @@ def negotiate(
         return Outcome(state, chosen)
     request = cpu if cpu is not None else parse("host", profile)
     guest = yield from expand_and_filter(state, chosen, request)
-    yield from within("kvm_cpu_realizefn", _vcpu(state, guest), phase="vcpu")
+    yield from within("kvm_cpu_realizefn", _vcpu(state, chosen, guest), phase="vcpu")
     return Outcome(state, chosen, guest)
 
 
-def _vcpu(state: KvmState, cpu: GuestCpu) -> Negotiation[None]:
+def _vcpu(state: KvmState, supported: Supported, cpu: GuestCpu) -> Negotiation[None]:
     """What is left needs a vCPU. For host and max QEMU (5.0 and later) reads the microcode revision just before."""
+    end = yield from within("x86_cpu_realizefn", stops(state, supported, cpu))
+    if end is not None:
+        raise end
     ucode_rev = None
     if cpu.request.takes_all and state.profile.version >= (5, 0):
         found = yield from within(

@@ -107,6 +107,8 @@ def parse(text: str, profile: QemuProfile) -> CpuRequest:
             settings[key] = _switch(key, value if equals else "on")
         else:
             props.append((_property(key, tables, profile), _switch(key, value if equals else "on")))
+    if "migratable" in settings and not request.takes_all:
+        raise BadRequest(f"Only host and max have the property migratable; QEMU refuses it for {_shown(name)}.")
     return replace(
         request,
         plus=tuple(plus),
