@@ -139,10 +139,16 @@ def _auto(step: Decision, qemu: QemuProfile) -> str:
 
 def _dependency(step: Decision, qemu: QemuProfile) -> str:
     owner = qemu.tables.word_by_name[step.params["from"]]
-    return _("clears {bits}: {owner} is off, and they depend on it").format(
-        bits=names_in(_word(step, qemu), (step.before or 0) & ~(step.after or 0), 4),
-        owner=names_in(owner, step.params["mask"], 3),
+    gone = (step.before or 0) & ~(step.after or 0)
+    names = names_in(_word(step, qemu), gone, 3)
+    few = gone.bit_count() <= 3
+    told = (
+        _("clears {bits}: {owner} is off, and it depends on that")
+        if gone.bit_count() == 1
+        else _("clears {bits}: {owner} is off, and they depend on it")
     )
+    bits = names if few else _("{count} bits").format(count=gone.bit_count())
+    return told.format(bits=bits, owner=names_in(owner, step.params["mask"], 3))
 
 
 def _xsave(step: Decision, _q: QemuProfile) -> str:

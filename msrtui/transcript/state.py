@@ -124,8 +124,11 @@ def last_exchange(events: Sequence[Event], upto: int) -> tuple[Event, ...]:
         return (event,)
     for before in range(upto - 1, -1, -1):
         earlier = events[before]
-        if (earlier.word, earlier.phase) != (event.word, event.phase):
-            break
+        if earlier.word != event.word or earlier.phase != event.phase:
+            if event.phase != "guest" or event.word is None:
+                break
+            if earlier.word != event.word:
+                continue  # what a guest gets of a word was asked for when the word was worked out
         if earlier.kind == "ioctl":
             return (earlier, event)
     return (event,)

@@ -74,6 +74,10 @@ def event_of(subject: Subject, events: Sequence[Event], count: int) -> int | Non
     """The event behind the cursor that says most about a subject."""
     seen = events[:count]
     if subject[0] in ("word", "bit"):
+        for event in reversed(seen):
+            step = event.decision
+            if event.phase == "guest" and event.word == subject[1] and step is not None and step.before is not None:
+                return event.n  # what a rule of the -cpu changed says more than how the word was read
         return event_of_word(seen, str(subject[1]))
     if subject[0] == "event" and isinstance(subject[1], int):
         return subject[1] if subject[1] < count else None

@@ -11,7 +11,7 @@ from msrtui.qemu.rules import RULES
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import SupportedWord
-from msrtui.report.sentences import bit_label, bits_of, decision_text, numbers_in
+from msrtui.report.sentences import bit_label, bits_of, decision_text, names_in, numbers_in
 from msrtui.transcript.state import State
 from msrtui.tui.view.lines import Line, Span, dim, ends, grouped, head, line, mark, wrap
 
@@ -121,7 +121,7 @@ def _values(
         "KVM": _kvm_note(found, asked),
         "QEMU": _qemu_note(word, found),
         "migr": _migratable_note(word, found, qemu),
-        "guest": _guest_note(word, state),
+        "guest": _guest_note(word, state, qemu),
     }
     lines: list[Line] = []
     for layer in layers:
@@ -171,19 +171,22 @@ def _migratable_note(word: FeatureWord, found: SupportedWord, qemu: QemuProfile)
     return " ".join(bit_label(word, bit) for bit in bits_of(dropped)[:3]) + " cannot migrate"
 
 
-def _guest_note(word: FeatureWord, state: State) -> str:
+def _guest_note(word: FeatureWord, state: State, qemu: QemuProfile) -> str:
     guest = state.guest.get(word.name)
     if guest is None:
         return ""
     reasons = {
-        "dependency": "what it depends on is off",
         "auto-enable": "some must be asked for by name",
         "xsave-components": "follows from other features",
         "filter": "filtered: KVM cannot give all",
         "amd-aliases": "AMD: with copies of 1.EDX",
         "cpu-pm": "with cpu-pm's",
     }
-    return next((reasons[step.rule] for step in reversed(guest.lineage)), "-cpu host")
+    last = guest.lineage[-1] if guest.lineage else None
+    if last is not None and last.rule == "dependency":
+        owner = qemu.tables.word_by_name[last.params["from"]]
+        return f"{names_in(owner, last.params['mask'], 1)} off"
+    return next((reasons[step.rule] for step in reversed(guest.lineage) if step.rule in reasons), "-cpu host")
 
 
 def _lists(word: FeatureWord, state: State, width: int) -> list[Line]:
