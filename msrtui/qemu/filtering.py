@@ -23,7 +23,7 @@ from msrtui.qemu.models import (
 )
 from msrtui.qemu.state import KvmState
 from msrtui.qemu.tables import FeatureWord, Tables
-from msrtui.qemu.words import Supported
+from msrtui.qemu.words import Supported, bits_of
 
 INTEL_PT_LEAF = rules.register("intel-pt-leaf", rules.CPU_C, "x86_cpu_filter_features")
 INTEL_PT_BIT = 1 << 25
@@ -54,7 +54,7 @@ def guest_cpu(state: KvmState, supported: Supported, request: CpuRequest) -> Gue
     warnings = [
         f"This feature depends on other features that were not requested: {describe(cpu.tables, name, bit)}"
         for name, mask in cpu.unmet
-        for bit in _bits(mask)
+        for bit in bits_of(mask)
     ]
     warnings += [
         f"this feature conflicts with {other}: {describe(cpu.tables, name, bit)}" for name, bit, other in cpu.conflicts
@@ -64,7 +64,7 @@ def guest_cpu(state: KvmState, supported: Supported, request: CpuRequest) -> Gue
         if word.supported is not None and missing:
             cpu.filtered[name] |= missing
             if request.check or request.enforce:
-                warnings += [_lacks(cpu.tables, name, bit) for bit in _bits(missing)]
+                warnings += [_lacks(cpu.tables, name, bit) for bit in bits_of(missing)]
             cpu.change(FILTER, name, cpu.values[name] & ~missing, missing=missing)
     lip = cpu.values.get("FEAT_14_0_ECX", 0) & _PT_LIP
     if cpu.values.get("FEAT_7_0_EBX", 0) & INTEL_PT_BIT and not intel_pt_possible(state, lip):
@@ -89,10 +89,6 @@ def guest_cpu(state: KvmState, supported: Supported, request: CpuRequest) -> Gue
         for name, word in supported.items()
     }
     return GuestCpu(request, words, tuple(f"warning: {text}" for text in warnings), refused)
-
-
-def _bits(mask: int) -> list[int]:
-    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
 
 
 def intel_pt_possible(state: KvmState, lip: int) -> bool:
@@ -162,7 +158,7 @@ def unavailable_names(tables: Tables, guest: Guest) -> list[str]:
     areas = {area.component: area for area in tables.xsave_areas}
     for word in tables.words:
         entry = guest.get(word.name)
-        for bit in _bits(entry.unavailable) if entry is not None else ():
+        for bit in bits_of(entry.unavailable) if entry is not None else ():
             owner = None
             if word.name in ("FEAT_XSAVE_XCR0_LO", "FEAT_XSAVE_COMP_LO"):
                 owner = areas.get(bit)

@@ -139,10 +139,10 @@ def expand(state: KvmState, supported: Supported, request: CpuRequest) -> Cpu:
         _auto_enable(cpu)
     if version < OPTIONS_FIRST:
         _options(cpu, request)
-    if version >= (10, 1) and not _pmu(cpu.profile, request) and not cpu.profile.machine_at_most((10, 0)):
+    if version >= (10, 1) and not pmu_of(cpu.profile, request) and not cpu.profile.machine_at_most((10, 0)):
         # x-pdcm-on-even-without-pmu is the compatibility property of machine types up to 10.0
         cpu.change(PMU_OFF, "FEAT_1_ECX", cpu.values.get("FEAT_1_ECX", 0) & ~PDCM_BIT)
-    if version >= (11, 0) and not _pmu(cpu.profile, request):
+    if version >= (11, 0) and not pmu_of(cpu.profile, request):
         # by every machine type, unlike the rule before
         cpu.change(ARCH_LBR_OFF, "FEAT_7_0_EDX", cpu.values.get("FEAT_7_0_EDX", 0) & ~ARCH_LBR_BIT)
     if version >= AVX10_FIRST and request.takes_all:
@@ -161,7 +161,7 @@ CPU_PM_LAST = (6, 0)
 """From here on cpu-pm's bits are set when everything else is done, behind the filter; before, in front of it."""
 
 
-def _pmu(profile: QemuProfile, request: CpuRequest) -> bool:
+def pmu_of(profile: QemuProfile, request: CpuRequest) -> bool:
     """The CPU's pmu property: what was asked for, else on for host and max and off for named models."""
     return request.takes_all if profile.pmu is None else profile.pmu
 

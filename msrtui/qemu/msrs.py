@@ -15,7 +15,7 @@ from msrtui.kvm.requests import CheckExtension, GetMsrFeatureIndexList, GetMsrIn
 from msrtui.qemu import last_words, rules
 from msrtui.qemu.negotiation import Decision, Lineage, Negotiation, QemuExit, ask
 from msrtui.qemu.profile import QemuProfile
-from msrtui.qemu.state import KvmState
+from msrtui.qemu.state import UNKNOWN, KvmState, Unknown
 
 _LISTS = (rules.KVM_C, "kvm_get_supported_msrs")
 _FEATURES = (rules.KVM_C, "kvm_get_supported_feature_msrs")
@@ -33,6 +33,7 @@ CACHE_NULL = rules.register("msr-cache-null", *_READ)
 NOT_LISTED = rules.register("msr-not-listed", *_READ)
 ASKED = rules.register("msr-asked", *_READ)
 NOT_KNOWN = rules.register("msr-not-known", *_READ)
+LIST_NOT_KNOWN = rules.register("msr-list-not-known", *_READ)
 PROCBASED_CTLS2_ADDED = rules.register("procbased-ctls2-added", *_READ)
 CONTROLS_SPLIT = rules.register("vmx-controls-split", *_READ)
 
@@ -76,16 +77,17 @@ def kvm_get_supported_msrs(profile: QemuProfile) -> Negotiation[frozenset[str]]:
     return frozenset(flags)
 
 
-def kvm_get_supported_feature_msrs(profile: QemuProfile) -> Negotiation[tuple[int, ...] | None]:
+def kvm_get_supported_feature_msrs(profile: QemuProfile) -> Negotiation[tuple[int, ...] | Unknown | None]:
     """KVM's feature MSR list, kept whole in kvm_feature_msrs: indices only, never values.
 
-    Returns None where the cache stays a null pointer. Up to QEMU 9 an error here is printed and forgotten by
-    the caller. An empty list is an assertion in every version: QemuExit with status 134.
+    Returns None where the cache stays a null pointer, UNKNOWN where the source does not hold the list. Up to QEMU 9
+    an error here is printed and forgotten by the caller. An empty list is an assertion in every version: QemuExit
+    with status 134.
     """
     there = yield from ask(CheckExtension(int(Cap.GET_MSR_FEATURES)))
     if not there.known:
-        yield Decision(FEATURE_MSRS_UNKNOWN)
-        return ()
+        yield _feature_list_unknown()
+        return UNKNOWN
     if not there.result or there.result < 0:
         yield Decision(FEATURE_MSRS_NULL, {}, sets={"kvm_feature_msrs": None})
         return None
@@ -94,7 +96,10 @@ def kvm_get_supported_feature_msrs(profile: QemuProfile) -> Negotiation[tuple[in
         yield _feature_list_failed(profile, probe.errno)
         return None
     count = probe.nmsrs or 0
-    if count == 0 and probe.known:
+    if not probe.known:
+        yield _feature_list_unknown()
+        return UNKNOWN
+    if count == 0:
         raise QemuExit(
             "qemu-system-x86_64: kvm_get_supported_feature_msrs: Assertion `msr_list.nmsrs > 0' failed.", 134
         )
@@ -107,6 +112,10 @@ def kvm_get_supported_feature_msrs(profile: QemuProfile) -> Negotiation[tuple[in
     return fetched.indices
 
 
+def _feature_list_unknown() -> Decision:
+    return Decision(FEATURE_MSRS_UNKNOWN, {}, sets={"kvm_feature_msrs": UNKNOWN})
+
+
 def _feature_list_failed(profile: QemuProfile, errno: int) -> Decision:
     text = f"Fetch KVM feature MSR list failed: {abi.errno_text(errno)}"
     if profile.version >= FEATURE_MSRS_FATAL_SINCE:
@@ -114,15 +123,16 @@ def _feature_list_failed(profile: QemuProfile, errno: int) -> Decision:
     return Decision(FEATURE_MSRS_FAILED, {"text": text, "errno": errno}, sets={"kvm_feature_msrs": None})
 
 
-Branch = Literal["cache null", "not listed", "asked"]
+Branch = Literal["cache null", "not listed", "asked", "unknown"]
 
 
 @dataclass(frozen=True)
 class MsrFeature:
     """What kvm_arch_get_supported_msr_feature gave.
 
-    ``branch`` is the way through it. ``kvm`` is KVM's own value, ``value`` what QEMU made of it (64 bits);
-    both None where the source does not say. ``lineage`` is every rule on the way.
+    ``branch`` is the way through it, unknown where the source does not hold the list. ``kvm`` is KVM's own value,
+    ``value`` what QEMU made of it (64 bits); both None where the source does not say. ``lineage`` is every rule on
+    the way.
     """
 
     branch: Branch
@@ -140,6 +150,10 @@ def kvm_arch_get_supported_msr_feature(state: KvmState, index: int) -> Negotiati
         step = Decision(CACHE_NULL, {"index": index}, after=0)
         yield step
         return MsrFeature("cache null", None, 0, (step,))
+    if state.feature_msrs is UNKNOWN:
+        step = Decision(LIST_NOT_KNOWN, {"index": index})
+        yield step
+        return MsrFeature("unknown", None, None, (step,))
     if index not in state.feature_msrs:
         step = Decision(NOT_LISTED, {"index": index}, after=0)
         yield step

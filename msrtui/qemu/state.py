@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
 
 from msrtui.kvm.requests import CpuidEntry
 from msrtui.qemu.profile import QemuProfile
@@ -12,18 +14,27 @@ AMD_VENDOR = (0x68747541, 0x69746E65, 0x444D4163)
 """AuthenticAMD in EBX, EDX, ECX of leaf 0."""
 
 
+class Unknown(Enum):
+    """What stands where a source does not say: neither a null pointer nor an empty list."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+
+
 @dataclass(frozen=True)
 class KvmState:
     """QEMU's memory of the conversation.
 
-    ``flags`` are the has_msr_* variables that are true. ``feature_msrs`` is the cached index list
-    kvm_feature_msrs, None where it is a null pointer. ``cpuid`` is KVM's table by (function, index), the
-    first entry of each, None where the source does not hold it.
+    ``flags`` are the has_msr_* variables that are true. ``feature_msrs`` is the cached index list kvm_feature_msrs,
+    None where it is a null pointer, UNKNOWN where the source does not hold it. ``cpuid`` is KVM's table by (function,
+    index), the first entry of each, None where the source does not hold it.
     """
 
     profile: QemuProfile
     flags: frozenset[str] = frozenset()
-    feature_msrs: tuple[int, ...] | None = None
+    feature_msrs: tuple[int, ...] | Unknown | None = None
     cpuid: Mapping[tuple[int, int], CpuidEntry] | None = field(default=None)
 
     @property

@@ -7,6 +7,7 @@ Source: target/i386/kvm/kvm.c kvm_init_msrs, kvm_msr_entry_add_perf, kvm_msr_ent
 from __future__ import annotations
 
 from msrtui.qemu.filtering import GuestCpu
+from msrtui.qemu.models import pmu_of
 from msrtui.qemu.msrs import kvm_arch_get_supported_msr_feature
 from msrtui.qemu.negotiation import Negotiation, within
 from msrtui.qemu.state import KvmState
@@ -41,8 +42,7 @@ def _writes(state: KvmState, cpu: GuestCpu, ucode_rev: int | None) -> Negotiatio
         writes.append((0x10A, words["FEAT_ARCH_CAPABILITIES"]))
     if "has_msr_core_capabs" in state.flags:
         writes.append((0xCF, words["FEAT_CORE_CAPABILITY"]))
-    pmu = cpu.request.takes_all if state.profile.pmu is None else state.profile.pmu
-    if "has_msr_perf_capabs" in state.flags and pmu:
+    if "has_msr_perf_capabs" in state.flags and pmu_of(state.profile, cpu.request):
         kvm = yield from kvm_arch_get_supported_msr_feature(state, 0x345)
         if kvm.value:
             writes.append((0x345, kvm.value & words["FEAT_PERF_CAPABILITIES"]))

@@ -21,6 +21,12 @@ DISPATCH = rules.register("dispatch", *_HERE)
 MIGRATABLE_MASK = rules.register("migratable-mask", rules.CPU_C, "x86_cpu_get_migratable_flags")
 MIGRATABLE_OFF = rules.register("migratable-off", *_HERE)
 
+
+def bits_of(mask: int) -> list[int]:
+    """The numbers of the bits that are set, ascending."""
+    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
+
+
 CpuidBranch = Literal["CPUID_FEATURE_WORD"]
 Status = Literal["ok", "not listed", "unknown"]
 

@@ -11,12 +11,12 @@ from msrtui.qemu.conversation import Outcome
 from msrtui.qemu.cpu_request import CpuRequest
 from msrtui.qemu.negotiation import Decision, QemuExit
 from msrtui.qemu.profile import QemuProfile
-from msrtui.qemu.words import SupportedWord
+from msrtui.qemu.words import SupportedWord, bits_of
 from msrtui.report.between import Versions, merge
 from msrtui.report.both_ways import BothWays, Guests
 from msrtui.report.heading import heading_lines
 from msrtui.report.sentences import bit_label, decision_text, names_in
-from msrtui.report.shape import bit_list, columns, counted, wrapped
+from msrtui.report.shape import columns, counted, wrapped
 from msrtui.report.views import number_bits
 from msrtui.snapshot.importers.kvmdump import plain
 from msrtui.snapshot.model import About
@@ -90,7 +90,7 @@ def _withheld(profile: QemuProfile, supported: Iterable[SupportedWord], both: Bo
     for word in supported:
         guest = both.low.words[word.word.name]
         off = (word.supported or 0) & ~(guest.value or 0) & ~word.unknown
-        for bit in bit_list(off & ~number_bits(word.word, word.kvm)):
+        for bit in bits_of(off & ~number_bits(word.word, word.kvm)):
             why = _why(profile, word, both, bit)
             if why is not None:
                 yield Withheld(why, "" if bit in word.word.bits else word.word.short, bit_label(word.word, bit))
@@ -132,7 +132,7 @@ def _filtered(supported: Iterable[SupportedWord], both: BothWays) -> Iterator[st
     for word in supported:
         low, high = (cpu.words[word.word.name] for cpu in both)
         gone = low.unavailable & high.unavailable & ~(word.supported or 0)
-        for bit in bit_list(gone):
+        for bit in bits_of(gone):
             named = bit in word.word.bits
             yield bit_label(word.word, bit) if named else f"{word.word.short}:{bit}"
 

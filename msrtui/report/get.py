@@ -12,15 +12,16 @@ from msrtui.qemu import rules
 from msrtui.qemu.conversation import MSR_IA32_UCODE_REV
 from msrtui.qemu.negotiation import Lineage
 from msrtui.qemu.profile import QemuProfile
+from msrtui.qemu.why import is_control_word
+from msrtui.qemu.words import bits_of
 from msrtui.report.heading import heading_lines
 from msrtui.report.lists import use_of
 from msrtui.report.readings import MsrReading, read_feature_msrs, reading_of
 from msrtui.report.sentences import bit_label, decision_text
-from msrtui.report.shape import aligned, bit_list, grouped, hexed, marks, wrapped
+from msrtui.report.shape import aligned, grouped, hexed, marks, wrapped
 from msrtui.report.views import (
     HostView,
     WordView,
-    is_control_word,
     kvm_bits,
     lineage_document,
     number_bits,
@@ -32,14 +33,15 @@ from msrtui.snapshot.model import About
 class MsrView(NamedTuple):
     """One MSR on one host, as one QEMU reads it.
 
-    ``branch`` is the way that kvm_arch_get_supported_msr_feature takes for it. ``reading`` is what
+    ``branch`` is the way that kvm_arch_get_supported_msr_feature takes for it, None where that
+    is not known. ``reading`` is what
     KVM_GET_MSRS gave, None where KVM does not list it as a feature MSR or that is not known. ``word`` is the
     feature word that stands on it, if one does. ``asked`` is the answer to a question that QEMU would not put.
     """
 
     msr: int
     host: HostView
-    branch: str
+    branch: str | None
     reading: MsrReading | None
     word: WordView | None
     flag: str | None
@@ -72,7 +74,9 @@ def view_msr(index: int, profile: QemuProfile, host: HostView, *, ask: bool = Fa
         word = profile.tables.word_by_msr.get(index)
         view = view_words(host, (word,))[0] if word is not None else None
         asked = reading_of(host.answerer.ask(GetMsrs((index,)))) if ask and not listed else None
-    branch = "cache null" if lists.feature_msrs is None else "asked" if listed else "not listed"
+    branch = None
+    if listed is not None:
+        branch = "cache null" if lists.feature_msrs is None else "asked" if listed else "not listed"
     row = profile.tables.flag_by_index.get(index)
     return MsrView(index, host, branch, reading, view, row.flag if row is not None else None, asked)
 
@@ -215,7 +219,7 @@ def _ladder(view: WordView) -> Iterator[str]:
     layers = (kvm_bits(view.word, kvm), supported, migratable)
     rows = [
         (str(bit), bit_label(view.word, bit), *marks(layers, bit))
-        for bit in bit_list(_any_of(layers) & ~number_bits(view.word, kvm))
+        for bit in bits_of(_any_of(layers) & ~number_bits(view.word, kvm))
     ]
     if rows:
         yield ""
@@ -253,7 +257,7 @@ def _how_supported(view: WordView) -> str:
 
 
 def _dropped(supported: int | None, migratable: int | None) -> str:
-    gone = bit_list((supported or 0) & ~(migratable or 0))
+    gone = bits_of((supported or 0) & ~(migratable or 0))
     if not gone or migratable is None:
         return ""
     shown = " ".join(str(bit) for bit in gone[:8])

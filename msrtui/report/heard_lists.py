@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from msrtui.kvm.abi import Cap
 from msrtui.kvm.requests import CheckExtension, GetMsrFeatureIndexList, GetMsrIndexList, IndexListReply
+from msrtui.qemu.state import UNKNOWN
 from msrtui.transcript.events import Event
 
 
@@ -14,10 +15,10 @@ class HeardLists(NamedTuple):
     """The lists as far as they were asked for.
 
     ``probe`` is the answer to the index list's first question, the one without room. ``index_list`` and
-    ``feature_msrs`` are in the kernel's order; ``index_list`` is None where it was not had, ``feature_msrs``
-    (QEMU's kvm_feature_msrs) where it is a null pointer. ``flags`` are the has_msr_* variables that are true.
-    ``cap`` is what KVM_CHECK_EXTENSION said of KVM_CAP_GET_MSR_FEATURES. ``feature_known`` is False where the
-    source does not say what KVM lists, ``feature_asked`` where QEMU ended before it got there.
+    ``feature_msrs`` are in the kernel's order; ``index_list`` is None where it was not had, ``feature_msrs`` (QEMU's
+    kvm_feature_msrs) where it is a null pointer or not known. ``flags`` are the has_msr_* variables that are true.
+    ``cap`` is what KVM_CHECK_EXTENSION said of KVM_CAP_GET_MSR_FEATURES. ``feature_known`` is False where the source
+    does not say what KVM lists, ``feature_asked`` where QEMU ended before it got there.
     """
 
     probe: IndexListReply | None = None
@@ -73,5 +74,7 @@ def _feature_list(lists: HeardLists, event: Event) -> HeardLists:
         return lists._replace(feature_known=event.reply.known)
     if event.decision is not None and "kvm_feature_msrs" in event.decision.sets:
         kept = event.decision.sets["kvm_feature_msrs"]
-        return lists._replace(feature_msrs=kept if lists.feature_known else None)
+        if kept is UNKNOWN:
+            return lists._replace(feature_known=False)
+        return lists._replace(feature_msrs=kept)
     return lists

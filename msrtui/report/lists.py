@@ -76,7 +76,7 @@ def lists_document(source_name: str, profile: QemuProfile, view: HostView) -> di
         },
         "feature_list": {
             "cap": heard.cap,
-            "null": heard.feature_msrs is None,
+            "null": heard.feature_msrs is None if heard.feature_known else None,
             "entries": [
                 {
                     "index": hex(index),
@@ -126,9 +126,12 @@ def _index_list(profile: QemuProfile, view: HostView) -> Iterator[str]:
 
 def _feature_list(profile: QemuProfile, view: HostView) -> Iterator[str]:
     heard = view.lists
+    if not heard.feature_known:
+        yield "kvm_feature_msrs  not known: the source does not say what KVM lists"
+        return
     if heard.feature_msrs is None:
         yield "kvm_feature_msrs  a null pointer: every feature MSR counts as 0, KVM is never asked"
-        yield f"  KVM_CAP_GET_MSR_FEATURES is {'not known' if heard.cap is None else heard.cap}"
+        yield f"  KVM_CAP_GET_MSR_FEATURES is {heard.cap}"
         return
     yield f"kvm_feature_msrs  {len(heard.feature_msrs)} MSRs, from KVM_GET_MSR_FEATURE_INDEX_LIST, all kept"
     yield "  The values are KVM_GET_MSRS's answers to msrtui; QEMU asks for each when it needs it."

@@ -32,6 +32,7 @@ from msrtui.qemu import cpuid, filtering, models, msrs, words
 from msrtui.qemu.negotiation import Decision, NotDone
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import FeatureWord
+from msrtui.qemu.words import bits_of
 from msrtui.transcript.events import Event
 
 
@@ -41,11 +42,6 @@ def _(text: str) -> str:
 
 
 # --- bits and numbers in prose ---------------------------------------------------------------------------------
-def bits_of(mask: int) -> list[int]:
-    """The numbers of the bits that are set, ascending."""
-    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
-
-
 def bit_label(word: FeatureWord, bit: int) -> str:
     """QEMU's name of a bit; else the architecture's, in capitals; else ``bit N``."""
     if bit in word.bits:
@@ -209,7 +205,7 @@ _DECISIONS: dict[str, _Say] = {
     msrs.HAS_MSR_FLAG: _flag,
     msrs.INDEX_LIST_FREED: _freed,
     msrs.FEATURE_MSRS_NULL: _text("leaves kvm_feature_msrs null: KVM has no feature MSRs to ask for"),
-    msrs.FEATURE_MSRS_UNKNOWN: _text("cannot be followed: the source does not say whether KVM has feature MSRs"),
+    msrs.FEATURE_MSRS_UNKNOWN: _text("cannot be followed: the source does not say which feature MSRs KVM lists"),
     msrs.FEATURE_MSRS_FAILED: _text("says: {text}. It goes on with kvm_feature_msrs = null"),
     msrs.FEATURE_MSRS_ALLOCATED: _text("makes room for {nmsrs} indices: {bytes} bytes"),
     msrs.FEATURE_MSRS_KEPT: _feature_kept,
@@ -217,6 +213,7 @@ _DECISIONS: dict[str, _Say] = {
     msrs.NOT_LISTED: _text("counts {index:#x} as 0: it is not in kvm_feature_msrs, so KVM is not asked"),
     msrs.ASKED: _text("takes KVM's answer: {index:#x} is in kvm_feature_msrs"),
     msrs.NOT_KNOWN: _text("cannot be followed: the source does not hold KVM's answer for {index:#x}"),
+    msrs.LIST_NOT_KNOWN: _text("cannot be followed: the source does not say whether KVM lists {index:#x}"),
     msrs.PROCBASED_CTLS2_ADDED: _added,
     msrs.CONTROLS_SPLIT: _text("keeps the controls that may be 1 (high half) and need not be (low half)"),
     cpuid.CPUID_FULL: _text("does not trust {nent} entries that fill the room exactly: asks again with twice the room"),

@@ -19,11 +19,6 @@ def hexed(value: int | None) -> str | None:
     return None if value is None else hex(value)
 
 
-def bit_list(mask: int) -> list[int]:
-    """The numbers of the bits that are set, ascending."""
-    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
-
-
 def grouped(value: int | None, bits: int = 64) -> str:
     """``0x0000_0000_0000_0069`` for people: every digit of ``bits`` bits, by four; ``?`` where it is not known."""
     if value is None:
@@ -35,12 +30,15 @@ def grouped(value: int | None, bits: int = 64) -> str:
     return "0x" + "_".join(groups)
 
 
-def marks(layers: Sequence[int | None], bit: int) -> list[str]:
-    """One mark a layer for one bit, read from left to right until the 1 stops; blank after it was taken away."""
+def marks(layers: Sequence[int | None], bit: int, unknown: int = 0) -> list[str]:
+    """One mark a layer for one bit, read from left to right until the 1 stops; blank after it was taken away.
+
+    ``unknown`` are bits that QEMU's layers, all but the first, hold as 0 and that could not be decided.
+    """
     row: list[str] = []
     before = NEVER
-    for layer in layers:
-        if layer is None:
+    for place, layer in enumerate(layers):
+        if layer is None or (place and unknown >> bit & 1):
             mark = UNKNOWN
         elif layer >> bit & 1:
             mark = SET

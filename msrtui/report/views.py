@@ -15,11 +15,11 @@ from msrtui.kvm.heard import Heard
 from msrtui.kvm.requests import Answerer, Request
 from msrtui.qemu import rules
 from msrtui.qemu.conversation import negotiate
-from msrtui.qemu.msrs import MSR_IA32_VMX_PROCBASED_CTLS2, TRUE_CONTROLS
 from msrtui.qemu.negotiation import Lineage, Negotiation, QemuExit, T
 from msrtui.qemu.profile import QemuProfile
-from msrtui.qemu.state import KvmState
+from msrtui.qemu.state import UNKNOWN, KvmState
 from msrtui.qemu.tables import FeatureWord
+from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import SupportedWord, supported_words
 from msrtui.report.heard_lists import HeardLists, heard_lists
 from msrtui.report.sentences import decision_text
@@ -83,7 +83,8 @@ def view_host(source_name: str, profile: QemuProfile, answerer: Answerer) -> Hos
     if lists.probe is None or not lists.feature_asked:
         words = " ".join(stepper.ended.text.split()) if stepper.ended else ""
         raise KvmUnusable(f"{source_name}: QEMU {profile.label} ends before it has the MSR lists: {words}")
-    return HostView(heard, lists, KvmState(profile, lists.flags, lists.feature_msrs), stepper.ended)
+    state = KvmState(profile, lists.flags, lists.feature_msrs if lists.feature_known else UNKNOWN)
+    return HostView(heard, lists, state, stepper.ended)
 
 
 def view_words(view: HostView, words: Sequence[FeatureWord]) -> list[WordView]:
@@ -110,11 +111,6 @@ def _conclude(negotiation: Negotiation[T], answerer: Answerer) -> T:
             result: T = stop.value
             return result
         send = answerer.ask(step) if isinstance(step, Request) else None
-
-
-def is_control_word(word: FeatureWord) -> bool:
-    """Whether the MSR holds a word of 32 controls twice: must be 1 in the low half, may be 1 in the high half."""
-    return word.kind == "msr" and (word.index == MSR_IA32_VMX_PROCBASED_CTLS2 or word.index in TRUE_CONTROLS)
 
 
 def kvm_bits(word: FeatureWord, kvm: int | None) -> int | None:

@@ -17,6 +17,7 @@ from msrtui.kvm.requests import (
 )
 from msrtui.qemu.models import GuestWord
 from msrtui.qemu.negotiation import QemuExit
+from msrtui.qemu.state import UNKNOWN
 from msrtui.qemu.words import SupportedWord
 from msrtui.transcript.events import Event
 
@@ -25,9 +26,10 @@ from msrtui.transcript.events import Event
 class State:
     """What is known behind ``count`` events.
 
-    ``index_list`` is the list as KVM gave it (QEMU frees its copy: ``index_freed``); ``flags`` are the
-    has_msr_* flags by the index that set them. ``feature_null``: kvm_feature_msrs is known to be a null
-    pointer. ``msrs`` are the replies to QEMU's own KVM_GET_MSRS. None everywhere means: not yet.
+    ``index_list`` is the list as KVM gave it (QEMU frees its copy: ``index_freed``); ``flags`` are the has_msr_*
+    flags by the index that set them. ``feature_null``: kvm_feature_msrs is known to be a null pointer;
+    ``feature_unknown``: the source does not hold it. ``msrs`` are the replies to QEMU's own KVM_GET_MSRS. None
+    everywhere means: not yet.
     """
 
     count: int = 0
@@ -41,6 +43,7 @@ class State:
     feature_wanted: int | None = None
     feature_list: tuple[int, ...] | None = None
     feature_null: bool = False
+    feature_unknown: bool = False
     cpuid: tuple[CpuidEntry, ...] | None = None
     msrs: Mapping[int, MsrsReply] = field(default_factory=dict)
     words: Mapping[str, SupportedWord] = field(default_factory=dict)
@@ -50,7 +53,7 @@ class State:
 
 def state_at(events: Sequence[Event], count: int) -> State:
     """The state behind the first ``count`` events."""
-    opened = index_freed = feature_null = False
+    opened = index_freed = feature_null = feature_unknown = False
     capabilities: dict[int, int | None] = {}
     index_wanted: int | None = None
     feature_wanted: int | None = None
@@ -87,7 +90,8 @@ def state_at(events: Sequence[Event], count: int) -> State:
                 if variable == "kvm_msr_list":
                     index_freed = True
                 elif variable == "kvm_feature_msrs":
-                    feature_list, feature_null = value, value is None
+                    feature_null, feature_unknown = value is None, value is UNKNOWN
+                    feature_list = None if feature_unknown else value
                 elif isinstance(value, SupportedWord):
                     words[variable] = value
                 elif isinstance(value, GuestWord):
@@ -106,6 +110,7 @@ def state_at(events: Sequence[Event], count: int) -> State:
         feature_wanted=feature_wanted,
         feature_list=feature_list,
         feature_null=feature_null,
+        feature_unknown=feature_unknown,
         cpuid=cpuid,
         msrs=msrs,
         words=words,

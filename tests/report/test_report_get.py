@@ -48,6 +48,19 @@ def test_a_listed_msr_without_a_word_has_a_value_and_no_layers() -> None:
     assert int(found["kvm"], 16) == recording(EPYC).msrs[0x8B].value
 
 
+@pytest.mark.parametrize("cap", [None, 1])
+def test_a_list_that_the_source_does_not_hold_leaves_the_word_unknown_not_0(cap: int | None) -> None:
+    said = recording(EPYC)
+    known = {number: value for number, value in said.capabilities.items() if number != Cap.GET_MSR_FEATURES}
+    if cap is not None:
+        known[int(Cap.GET_MSR_FEATURES)] = cap
+    unsaid = recording(EPYC, capabilities=known, feature_list=None)
+    found = get(unsaid, 0x10A)
+    assert (found["branch"], found["status"], found["in_feature_list"]) == (None, "unknown", None)
+    assert (found["kvm"], found["supported"], found["migratable"]) == (None, None, None)
+    assert "counts as 0" not in text(unsaid, 0x10A)
+
+
 def test_without_the_capability_the_cache_is_null() -> None:
     said = recording(EPYC)
     older = recording(EPYC, capabilities={**said.capabilities, int(Cap.GET_MSR_FEATURES): 0})

@@ -46,10 +46,13 @@ def test_a_refused_feature_list_leaves_a_null_pointer() -> None:
     assert document["feature_list"] == {"cap": 1, "null": True, "entries": []}
 
 
-def test_a_source_that_does_not_say_has_no_feature_list() -> None:
+@pytest.mark.parametrize("cap", [None, 1])
+def test_a_source_that_does_not_say_has_no_feature_list_and_no_null_pointer(cap: int | None) -> None:
     said = recording(EPYC)
-    seen = view(recording(EPYC, capabilities=capabilities_without(Cap.GET_MSR_FEATURES, said)))
-    assert lists_document("here", QEMU, seen)["feature_list"] == {"cap": None, "null": True, "entries": []}
+    without = capabilities_without(Cap.GET_MSR_FEATURES, said)
+    known = {**without, int(Cap.GET_MSR_FEATURES): cap} if cap is not None else without
+    seen = view(recording(EPYC, capabilities=known, feature_list=None))
+    assert lists_document("here", QEMU, seen)["feature_list"] == {"cap": cap, "null": None, "entries": []}
     assert seen.lists.in_feature_list(0x10A) is None
     assert "not known" in lists_text("here", NOWHERE, QEMU, seen)
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msrtui.report.shape import LINE, aligned, bit_list, counted, grouped, hexed, marks, wrapped
+from msrtui.qemu.words import bits_of
+from msrtui.report.shape import LINE, aligned, counted, grouped, hexed, marks, wrapped
 
 
 def test_programs_get_pythons_own_hex() -> None:
@@ -33,7 +34,7 @@ def test_a_grouped_number_reads_back(value: int) -> None:
 
 @given(st.integers(0, 2**64 - 1))
 def test_the_bits_of_a_mask_make_the_mask(mask: int) -> None:
-    bits = bit_list(mask)
+    bits = bits_of(mask)
     assert sum(1 << bit for bit in bits) == mask
     assert bits == sorted(set(bits))
 

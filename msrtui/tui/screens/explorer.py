@@ -14,9 +14,7 @@ from textual.message import Message
 from textual.reactive import Reactive, reactive
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Input
 
-from msrtui.catalog import UnknownMsr, find_msr
 from msrtui.kvm.requests import GetMsrs, HostCpuid, MsrsReply
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.readings import read_feature_msrs
@@ -29,6 +27,7 @@ from msrtui.tui.session import Query, Session, Subject, event_of, first_subject,
 from msrtui.tui.view.brand import BRAND_LEAVES, brand, brand_of
 from msrtui.tui.view.frame import PANES, Box
 from msrtui.tui.view.picture import Picture, picture
+from msrtui.tui.widgets.ask_line import AskLine
 from msrtui.tui.widgets.line_view import DetailPane, LineList, LineView
 
 
@@ -72,7 +71,6 @@ class ExplorerScreen(Screen[None]):
         self._glyphs = glyphs
         self._reader = Reader(source, qemu)
         self._trail: list[Subject] = []
-        self._confirm: int | None = None
         self._boxes: dict[str, Box] = {}
         self._detailed: Subject | None = None
         if not at_start:
@@ -99,13 +97,10 @@ class ExplorerScreen(Screen[None]):
         yield LineList(self._glyphs, id="feature")
         yield LineList(self._glyphs, cursor_column=1, id="words")
         yield DetailPane(self._glyphs, id="detail")
-        yield Input(
-            placeholder="an MSR by number or name: 0x10a, 48b, ARCH_CAPABILITIES", id="ask", select_on_focus=False
-        )
+        yield AskLine("ask")
 
     def on_mount(self) -> None:
         """Show the first session."""
-        self.query_one("#ask", Input).cursor_blink = False
         self.session = self._with_readings(self._first)
         self.query_one("#words").focus()
         if self._first.source.live:
@@ -343,51 +338,31 @@ class ExplorerScreen(Screen[None]):
     # --- asking KVM for one MSR ------------------------------------------------------------------------------
     def action_ask(self) -> None:
         """Open the line where an MSR is named."""
+        session = self.session
+        if session is None:
+            return
         self.add_class("-asking")
-        ask = self.query_one("#ask", Input)
-        ask.display = True
-        ask.value = ""
-        ask.focus()
-        self._confirm = None
+        # a null pointer holds nothing; a list that the source does not hold is taken for one that lists nothing
+        decided = session.state.feature_null or session.state.feature_unknown
+        listed = () if decided else session.state.feature_list
+        self.query_one(AskLine).open(listed, live=session.source.live)
 
+    @on(AskLine.Left)
     def _close_ask(self) -> None:
         self.remove_class("-asking")
-        self.query_one("#ask").display = False
-        self._confirm = None
+        self.query_one(AskLine).close()
         self.query_one(f"#{self.session.focus if self.session else 'words'}").focus()
 
-    @on(Input.Changed)
-    def _typed(self) -> None:
-        self._confirm = None
+    @on(AskLine.Noticed)
+    def _ask_noticed(self, message: AskLine.Noticed) -> None:
+        self._change(notice=message.text)
 
-    @on(Input.Submitted)
-    def _submitted(self, message: Input.Submitted) -> None:
-        session = self.session
-        text = message.value.strip()
-        if session is None or not text:
-            self._close_ask()
-            return
-        try:
-            index = find_msr(text)
-        except UnknownMsr as unknown:
-            self._change(notice=str(unknown))
-            return
-        known = session.state.feature_list
-        listed = None if known is None and not session.state.feature_null else index in (known or ())
-        if listed is None:
-            self._change(notice="kvm_feature_msrs is not known yet:  n  steps on,  >  goes to the end. Then ask again.")
-            return
-        if not listed and session.source.live and self._confirm != index:
-            decimal = f" ({text} is decimal; 0x{text} is written with its 0x)" if text.isdigit() else ""
-            self._change(
-                notice=f"{index:#x}{decimal} is not in kvm_feature_msrs: an answer of 0 for it says nothing, for "
-                "kernels from 6.12 give it for any listed MSR. Enter again asks all the same."
-            )
-            self._confirm = index
-            return
+    @on(AskLine.Named)
+    def _named(self, message: AskLine.Named) -> None:
         self._close_ask()
-        self._trail.append(session.subject)
-        self._put_question(index, listed)
+        if self.session is not None:
+            self._trail.append(self.session.subject)
+        self._put_question(message.index, message.listed)
 
     @work(thread=True, exclusive=True, group="ask", exit_on_error=False)
     def _put_question(self, index: int, listed: bool) -> None:

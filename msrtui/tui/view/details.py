@@ -28,9 +28,8 @@ def msr_detail(state: State, index: int, value: int | None, qemu: QemuProfile, w
     lines.append(
         line(" in the index list    ", "yes" if listed else "no" if state.index_list is not None else "not asked yet")
     )
-    lines.append(
-        line(" in kvm_feature_msrs  ", "yes" if cached else "no" if state.feature_list is not None else "not yet")
-    )
+    held = "yes" if cached else "no" if state.feature_list is not None or state.feature_null else "not yet"
+    lines.append(line(" in kvm_feature_msrs  ", "not known" if state.feature_unknown else held))
     lines += padded(wrap(_use(state, index, qemu), width - 2))
     if value is not None:
         lines += [Line(), line(" KVM  ", grouped(value))]
@@ -74,7 +73,7 @@ def _fields(index: int, value: int, width: int) -> list[Line]:
     return lines
 
 
-def event_detail(event: Event, qemu: QemuProfile, width: int, height: int) -> list[Line]:
+def event_detail(event: Event, qemu: QemuProfile, width: int) -> list[Line]:
     """One event: the question and the answer, or the decision, with all that came back."""
     what = event.ioctl or {"open": "open", "decision": "decision", "end": "the end"}.get(event.kind, event.kind)
     lines = [ends([" ", head(what)], [dim(f"step {event.n + 1} ")], width)]

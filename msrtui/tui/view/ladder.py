@@ -10,20 +10,23 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.rules import RULES
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.why import is_control_word
-from msrtui.qemu.words import SupportedWord
-from msrtui.report.sentences import bit_label, bits_of, decision_text, names_in, numbers_in
+from msrtui.qemu.words import SupportedWord, bits_of
+from msrtui.report.sentences import bit_label, decision_text, names_in, numbers_in
+from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN, marks
 from msrtui.transcript.state import State
 from msrtui.tui.view.lines import Line, Span, dim, ends, grouped, head, line, mark, wrap
 
-SET, TAKEN, NEVER, UNKNOWN = "1", "-", "·", "?"
-
 
 class Layer(NamedTuple):
-    """One column: its name, its value (None: not known), or ``reached`` False where it has not come to that."""
+    """One column: its name, its value (None: not known), or ``reached`` False where it has not come to that.
+
+    ``unknown`` are single bits that could not be decided: 0 in the value, and no statement.
+    """
 
     name: str
     value: int | None
     reached: bool = True
+    unknown: int = 0
 
 
 def layers_of(word: FeatureWord, found: SupportedWord | None, state: State) -> tuple[Layer, ...]:
@@ -38,28 +41,17 @@ def layers_of(word: FeatureWord, found: SupportedWord | None, state: State) -> t
         kvm = 0  # KVM does not list it
     return (
         Layer("KVM", kvm),
-        Layer("QEMU", found.supported),
-        Layer("migr", found.migratable),
-        Layer("guest", guest.value if guest else None, reached=guest is not None),
+        Layer("QEMU", found.supported, unknown=found.unknown),
+        Layer("migr", found.migratable, unknown=found.unknown),
+        Layer("guest", guest.value if guest else None, reached=guest is not None, unknown=found.unknown),
     )
 
 
 def cells_of(layers: tuple[Layer, ...], bit: int) -> list[str]:
     """One row: 1 = set, - = this layer took it away, · = never set, ? = not known, blank after it was taken."""
-    cells: list[str] = []
-    before: str = NEVER
-    for layer in layers:
-        if not layer.reached:
-            cell = ""
-        elif layer.value is None:
-            cell = UNKNOWN
-        elif layer.value >> bit & 1:
-            cell = SET
-        else:
-            cell = TAKEN if before == SET else "" if before in (TAKEN, "") else NEVER
-        cells.append(cell)
-        before = cell
-    return cells
+    reached = [layer for layer in layers if layer.reached]
+    row = marks([layer.value for layer in reached], bit, layers[-1].unknown)
+    return [cell.strip() for cell in row] + [""] * (len(layers) - len(reached))
 
 
 _COLUMNS = {"KVM": 5, "QEMU": 6, "migr": 6, "guest": 7, "vCPU": 6}
@@ -78,7 +70,7 @@ def word_detail(state: State, word: FeatureWord, qemu: QemuProfile, width: int, 
         return [title, line(dim(" not asked yet:  n  steps on,  >  goes to the end"))]
     rows = _rows(word, layers, width)
     values = _values(word, found, layers, state, qemu, asked, width)
-    lists = _lists(word, state, width) if height >= 24 and width >= 56 else []
+    lists = _lists(word, state) if height >= 24 and width >= 56 else []
     top = [title, *lists, *([Line()] if lists else [])]
     body = [*rows, Line(), *values] if len(top) + len(rows) + 1 + len(values) <= height else [*values, Line(), *rows]
     return [*top, *body, Line(), *_why(word, found, state, qemu, width)]
@@ -87,7 +79,7 @@ def word_detail(state: State, word: FeatureWord, qemu: QemuProfile, width: int, 
 def _rows(word: FeatureWord, layers: tuple[Layer, ...], width: int) -> list[Line]:
     seen = 0
     for layer in layers:
-        seen |= layer.value or 0
+        seen |= (layer.value or 0) | layer.unknown
     if not seen:
         return [line(dim(" no bit of it is set anywhere"))]
     tail = sum(_COLUMNS[layer.name] for layer in layers)
@@ -143,6 +135,8 @@ def _kvm_note(found: SupportedWord, asked: str) -> str:
 
 
 def _qemu_note(word: FeatureWord, found: SupportedWord) -> str:
+    if found.unknown:
+        return f"{numbers_in(found.unknown, 5)} not known: no CPUID of the host"
     if found.lineage and any(step.rule == "vmx-controls-split" for step in found.lineage):
         return "may be 1, need not be"
     change = (found.supported or 0) ^ (found.kvm or 0)
@@ -189,7 +183,7 @@ def _guest_note(word: FeatureWord, state: State, qemu: QemuProfile) -> str:
     return next((reasons[step.rule] for step in reversed(guest.lineage) if step.rule in reasons), "-cpu host")
 
 
-def _lists(word: FeatureWord, state: State, width: int) -> list[Line]:
+def _lists(word: FeatureWord, state: State) -> list[Line]:
     if word.kind != "msr":
         return []
     listed = word.index in (state.index_list or ())
@@ -197,9 +191,12 @@ def _lists(word: FeatureWord, state: State, width: int) -> list[Line]:
     effect = f"→ {flag}" if flag else "→ sets no flag" if listed else ""
     cached = word.index in (state.feature_list or ())
     branch = "→ KVM_GET_MSRS on /dev/kvm" if cached else "→ 0, KVM is not asked"
+    said = "yes" if cached else "no"
+    if state.feature_unknown:
+        said, branch = "?", "the source does not say"
     return [
         line(" in the index list    ", f"{'yes' if listed else 'no':<4} ", dim(effect)),
-        line(" in kvm_feature_msrs  ", f"{'yes' if cached else 'no':<4} ", dim(branch)),
+        line(" in kvm_feature_msrs  ", f"{said:<4} ", dim(branch)),
     ]
 
 

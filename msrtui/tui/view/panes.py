@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from msrtui.catalog import place, short_name
 from msrtui.qemu.tables import FeatureWord, Tables
 from msrtui.qemu.why import is_control_word
-from msrtui.report.sentences import bit_label, bits_of
+from msrtui.qemu.words import bits_of
+from msrtui.report.sentences import bit_label
 from msrtui.transcript.state import State
 from msrtui.tui.view.lines import Line, cut, dim, ends, head, line, mark, short_value
 
@@ -61,7 +62,7 @@ def feature_heading(state: State) -> tuple[str, str]:
     """Name and count of the second pane."""
     if state.feature_list is not None:
         return "kvm_feature_msrs", str(len(state.feature_list))
-    return "kvm_feature_msrs", "null" if state.feature_null else ""
+    return "kvm_feature_msrs", "null" if state.feature_null else "?" if state.feature_unknown else ""
 
 
 def feature_rows(state: State, readings: Mapping[int, int | None], tables: Tables, width: int) -> list[Line]:
@@ -70,7 +71,11 @@ def feature_rows(state: State, readings: Mapping[int, int | None], tables: Table
     ``readings`` are msrtui's own questions for values that QEMU has not asked for; they stand in the background.
     """
     if state.feature_list is None:
-        text = "null: KVM has no feature MSRs" if state.feature_null else _not_asked(state)
+        text = _not_asked(state)
+        if state.feature_null:
+            text = "null: KVM has no feature MSRs"
+        elif state.feature_unknown:
+            text = "not known: the source does not say"
         return [line(dim(f" {text}"))]
     rows = []
     for index in state.feature_list:
@@ -145,14 +150,16 @@ def _word_row(state: State, word: FeatureWord, opened: Collection[object], width
     if word.name not in state.words:
         return [ends([dim(f"    {word.short}")], [], width, ("word", word.name))]
     value = _value(state, word.name)
-    count = "?" if value is None else str(value.bit_count()) if value else "·"
+    some = "?" if state.words[word.name].unknown else ""
+    count = "?" if value is None else f"{value.bit_count()}{some}" if value or some else "·"
     sign = mark("  ≠ ") if differs(state, word) else "    "
-    rows = [ends([sign, word.short], [count if value else dim(count), " "], width, ("word", word.name))]
+    rows = [ends([sign, word.short], [count if value or some else dim(count), " "], width, ("word", word.name))]
     if ("word", word.name) in opened:
         found = state.words[word.name]
-        seen = (found.supported or 0) | (value or 0)
-        for bit in bits_of(seen) or []:
+        seen = (found.supported or 0) | (value or 0) | found.unknown
+        for bit in bits_of(seen):
             on = (value or 0) >> bit & 1
             text = f"       {bit:>2} {bit_label(word, bit)}"
-            rows.append(ends([text if on else dim(text)], ["1 " if on else dim("- ")], width, ("bit", word.name, bit)))
+            sign = mark("? ") if found.unknown >> bit & 1 else "1 " if on else dim("- ")
+            rows.append(ends([text if on else dim(text)], [sign], width, ("bit", word.name, bit)))
     return rows

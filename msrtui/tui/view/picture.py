@@ -113,7 +113,7 @@ def _detail(session: Session, box: Box) -> list[Line]:
             else _with_bit(session, word, subject[2], box, lines)
         )
     if kind == "event" and isinstance(subject[1], int) and 0 <= subject[1] < len(session.events):
-        return event_detail(session.events[subject[1]], qemu, box.width, box.height)
+        return event_detail(session.events[subject[1]], qemu, box.width)
     if kind == "group":
         return _group(session, str(subject[1]), box)
     return [
