@@ -27,5 +27,10 @@ def bundled_hosts() -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: name != FIRST_HOST))
 
 
-FIRST_HOST = "amd-epyc-pvm-linux6.18"
+FIRST_HOST = "amd-pvm-linux6.18"
 """The host that is shown where no KVM can be used: the one that the README and the talks speak of."""
+
+
+def package_file(path: str) -> str:
+    """The path of a data file that stands in the package itself: ``snapshot/snapshot.schema.json``."""
+    return os.path.join(_PACKAGE, *path.split("/"))  # noqa: PTH118

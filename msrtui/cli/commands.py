@@ -10,6 +10,12 @@ COMMANDS = {
     "verify": "msrtui's answers against a real QEMU's, on this machine",
     "features": "what a guest gets: every CPU feature, and why not more",
     "models": "which CPU models run here, and what the others lack",
+    "decode": "raw CPUID of a libvirt XML or cpuid -r file, named",
+    "capture": "a snapshot of this machine, or of others over ssh",
+    "hosts": "the saved hosts that are brought along, or those in a folder",
+    "convert": "a capture of another kind, as a snapshot",
+    "redact": "a snapshot without what could say whose host it is",
+    "collector": "the program that captures a host where msrtui is not installed",
     "doctor": "can KVM be used here, by you; if not, what to do",
 }
 """Each is a module of this package, imported when it runs; any other first word is a source for the app."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from msrtui.host.circumstances import DEVICE, Circumstances, Node, look
-from msrtui.host.facts import plain
+from msrtui.kvm.collector import plain
 
 __all__ = ["Circumstances", "Diagnosis", "Node", "Situation", "diagnose", "look", "open_error_sentence"]
 

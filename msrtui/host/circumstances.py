@@ -13,7 +13,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from msrtui.host.facts import cpu_flags, kvm_modules, plain, read_text, system_names
+from msrtui.host.facts import cpu_flags, kvm_modules, system_names
+from msrtui.kvm.collector import plain, read_text
 
 DEVICE = "/dev/kvm"
 KVM_GET_API_VERSION = 0xAE00

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from msrtui.kvm import collector
+from msrtui.kvm.collector import READ_LIMIT, plain, read_text
 
 SYS_MODULE = Path("/sys/module")
 """Where the kernel lists its modules, built-in ones with parameters included."""
@@ -23,9 +26,6 @@ CPU_MODALIAS = Path("/sys/devices/system/cpu/modalias")
 
 PROC_CPUINFO = Path("/proc/cpuinfo")
 
-READ_LIMIT = 4096
-"""Bytes that are read of a /sys file at most."""
-
 FLAG_NUMBERS = {"vmx": 0x85, "hypervisor": 0x9F, "svm": 0xC2}
 """The kernel's feature numbers, word times 32 plus bit (arch/x86/include/asm/cpufeatures.h).
 
@@ -33,33 +33,13 @@ Words 4 and 6 are CPUID 1.ECX and 8000_0001.ECX as the hardware has them, so the
 """
 
 
-def plain(text: str, limit: int = 200) -> str:
-    """``text`` in one line without control, format or unassigned characters, cut after ``limit`` characters.
-
-    For names and values that come from the system: none of them can move a cursor or reorder a sentence.
-    """
-    spaced = "".join(" " if ch in "\t\n\r\v\f" else ch for ch in text)
-    return "".join(ch for ch in spaced if ch.isprintable()).strip()[:limit]
-
-
-def read_text(path: Path, limit: int = READ_LIMIT) -> str | None:
-    """The first ``limit`` bytes of a file as text with its line ends, or None when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return file.read(limit).decode("utf-8", errors="replace")
-    except (OSError, ValueError):
-        return None
-
-
 def kvm_modules() -> tuple[str, ...]:
     """Names of the /sys/module/kvm* directories, sorted: ``("kvm", "kvm_amd")``; empty when there is none.
 
     A directory is there for built-in code too, whether or not that code could start on this CPU.
     """
-    try:
-        return tuple(sorted(plain(entry.name) for entry in SYS_MODULE.glob("kvm*")))
-    except OSError:
-        return ()
+    found: tuple[str, ...] = collector.kvm_modules(str(SYS_MODULE))
+    return found
 
 
 def cpu_flags(*, may_read_cpuinfo: bool = True) -> frozenset[str] | None:
@@ -88,37 +68,27 @@ def _cpuinfo_line(key: str) -> str | None:
 
 
 def vendor_module_of(modules: tuple[str, ...]) -> str | None:
-    """Which of the kvm_* modules drives this CPU, by name; None when there is none.
+    """Which of the kvm_* modules drives this CPU, by name; None when there is none."""
+    vendors = [name for name in modules if name.startswith("kvm_")]
+    if len(vendors) < 2:
+        return vendors[0] if vendors else None
+    loaded = {name for name in vendors if collector.was_loaded(name, str(SYS_MODULE))}
+    return likely_vendor_module(vendors, loaded, cpu_flags(may_read_cpuinfo=False) or frozenset())
+
+
+def likely_vendor_module(vendors: Iterable[str], loaded: Collection[str], flags: Collection[str]) -> str | None:
+    """Which of several kvm_* modules drives a CPU with these flags (``vmx``, ``svm``).
 
     Where several are there (built into the kernel), one that was loaded as a module has proved itself:
     a module that cannot start does not stay. Else it is the one that fits the CPU, else the first.
     """
-    vendors = [name for name in modules if name.startswith("kvm_")]
-    if len(vendors) < 2:
-        return vendors[0] if vendors else None
-    flags = cpu_flags(may_read_cpuinfo=False) or frozenset()
-    fitting = {"kvm_intel"} if "vmx" in flags else {"kvm_amd"} if "svm" in flags else set()
-    return min(vendors, key=lambda name: (not _was_loaded(name), name not in fitting, name))
-
-
-def _was_loaded(module: str) -> bool:
-    """Whether this is a loaded module; built-in code has no initstate file."""
-    try:
-        return (SYS_MODULE / module / "initstate").exists()
-    except OSError:
-        return False
+    fitting = "kvm_intel" if "vmx" in flags else "kvm_amd" if "svm" in flags else None
+    return min(vendors, key=lambda name: (name not in loaded, name != fitting, name), default=None)
 
 
 def _parameters(modules: tuple[str, ...]) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for module in modules:
-        try:
-            files = sorted((SYS_MODULE / module / "parameters").iterdir())
-        except OSError:
-            files = []
-        texts = {plain(file.name): read_text(file) for file in files}
-        found[module] = {name: plain(text, READ_LIMIT) for name, text in texts.items() if text is not None}
-    return found
+    found = {module: collector.module_parameters(module, str(SYS_MODULE)) for module in modules}
+    return {module: {name: text for name, text in texts.items() if text is not None} for module, texts in found.items()}
 
 
 @dataclass(frozen=True)

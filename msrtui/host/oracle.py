@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msrtui.errors import MsrtuiError
-from msrtui.host.facts import plain
+from msrtui.kvm.collector import plain
 
 if TYPE_CHECKING:
     from qemu.qmp import QMPClient

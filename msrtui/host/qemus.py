@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from msrtui.errors import BadRequest
-from msrtui.host.facts import plain
+from msrtui.kvm.collector import plain
 
 NAMES = ("qemu-system-x86_64", "qemu-kvm", "kvm")
 """What distributions call it: Debian and upstream; Red Hat and SUSE; Proxmox and Ubuntu."""

@@ -116,4 +116,4 @@ class LiveHost:
     @staticmethod
     def _host_cpuid(request: HostCpuid) -> HostCpuidReply:
         registers, how = host_cpuid.read(request.function, request.index)
-        return HostCpuidReply(0 if registers else -1, None, registers, how)
+        return HostCpuidReply(0 if registers else None, None, registers, how)

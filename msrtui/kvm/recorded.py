@@ -65,7 +65,10 @@ class RecordedMsr:
 
 @dataclass(frozen=True)
 class Recording:
-    """What one KVM said. None, or a key that is missing, means that it was not asked."""
+    """What one KVM said. None, or a key that is missing, means that it was not asked.
+
+    ``api_version`` and the capabilities are return values; a negative one is the errno of a refusal.
+    """
 
     open_errno: int | None = None
     api_version: int | None = None
@@ -78,6 +81,9 @@ class Recording:
     attributes: Mapping[tuple[int, int], RecordedMsr] = field(default_factory=dict)
     """KVM_GET_DEVICE_ATTR by (group, attribute); result 0 and a value, or -1 and an errno."""
     host_cpuid: Mapping[tuple[int, int], tuple[int, int, int, int]] = field(default_factory=dict)
+    host_cpuid_from: str = "recorded"
+    host_cpuid_incomplete: str | None = None
+    """Why leaves are missing; None: what is missing the CPU answers with zeros."""
 
 
 class RecordedHost:
@@ -100,9 +106,9 @@ class RecordedHost:
             case OpenDevice():
                 return Reply(0) if said.open_errno is None else Reply(-1, said.open_errno)
             case GetApiVersion():
-                return Reply(said.api_version)
+                return _returned(said.api_version)
             case CheckExtension(capability):
-                return Reply(said.capabilities.get(capability))
+                return _returned(said.capabilities.get(capability))
             case GetMsrIndexList(room):
                 return _index_list(said.index_list, room)
             case GetMsrFeatureIndexList(room):
@@ -117,11 +123,13 @@ class RecordedHost:
                 answer = said.attributes.get((group, attr))
                 return ValueReply(None) if answer is None else ValueReply(answer.result, answer.errno, answer.value)
             case HostCpuid(function, index):
-                if not said.host_cpuid:
-                    return HostCpuidReply(None)
-                # a recording holds every leaf that the CPU has: of any other the instruction gives zeros
-                registers = said.host_cpuid.get((function, index), (0, 0, 0, 0))
-                return HostCpuidReply(0, None, registers, "recorded")
+                registers = said.host_cpuid.get((function, index))
+                if registers is None:
+                    if said.host_cpuid_incomplete is not None or not said.host_cpuid:
+                        return HostCpuidReply(None, None, None, said.host_cpuid_incomplete or "")
+                    # a whole recording holds every leaf that the CPU has: of any other the instruction gives zeros
+                    registers = (0, 0, 0, 0)
+                return HostCpuidReply(0, None, registers, said.host_cpuid_from)
         raise TypeError(f"a recorded host cannot be asked {request!r}")
 
     def _msrs(self, indices: tuple[int, ...]) -> MsrsReply:
@@ -138,6 +146,10 @@ class RecordedHost:
                 break
             values.append(answer.value)
         return MsrsReply(len(values), None, tuple(values))
+
+
+def _returned(value: int | None) -> Reply:
+    return Reply(-1, -value) if value is not None and value < 0 else Reply(value)
 
 
 def _index_list(recorded: RecordedList | None, room: int) -> IndexListReply:

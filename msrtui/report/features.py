@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from msrtui.kvm.collector import plain
 from msrtui.qemu import models, words
 from msrtui.qemu.conversation import Outcome
 from msrtui.qemu.cpu_request import CpuRequest
@@ -18,7 +19,6 @@ from msrtui.report.heading import heading_lines
 from msrtui.report.sentences import bit_label, decision_text, names_in
 from msrtui.report.shape import columns, counted, wrapped
 from msrtui.report.views import number_bits
-from msrtui.snapshot.importers.kvmdump import plain
 from msrtui.snapshot.model import About
 
 _NOT_IN_MODEL = "not part of the model"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from msrtui.kvm.collector import plain
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.shape import wrapped
-from msrtui.snapshot.importers.kvmdump import plain
 from msrtui.snapshot.model import About
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from msrtui.errors import BadRequest
 from msrtui.host.oracle import EXPANDED, MAX, UNMASKED, Told
+from msrtui.kvm.collector import plain
 from msrtui.kvm.requests import Answerer
 from msrtui.qemu import cpu_request, filtering, models, tables, words
 from msrtui.qemu.conversation import Outcome, negotiate
@@ -18,7 +19,6 @@ from msrtui.report.heading import heading_lines
 from msrtui.report.sentences import decision_text
 from msrtui.report.shape import aligned, counted, hexed, wrapped
 from msrtui.report.views import lineage_document
-from msrtui.snapshot.importers.kvmdump import plain
 from msrtui.snapshot.model import About
 from msrtui.transcript.stepper import run
 

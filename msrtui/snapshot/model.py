@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from msrtui.kvm.recorded import Recording
 
@@ -14,7 +15,8 @@ class About:
 
     ``vendor_module`` is the kvm_* module at work (kvm_intel, kvm_amd, kvm_pvm …); ``parameters`` are the
     module parameters by module. ``carried_by`` names what emulated the CPU ("Bochs", "QEMU TCG"), None for a
-    real one or where it is not known.
+    real one or where it is not known. ``name`` is the host's name or a hash of it, ``origin`` a line on where
+    the snapshot is from, ``when`` its time in UTC. ``hypervisor`` is the signature of what the host runs under.
     """
 
     cpu: str | None = None
@@ -22,11 +24,19 @@ class About:
     vendor_module: str | None = None
     parameters: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     carried_by: str | None = None
+    name: str | None = None
+    origin: str | None = None
+    when: str | None = None
+    microcode: str | None = None
+    bios: str | None = None
+    hypervisor: str | None = None
+    command_line: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class SavedHost:
-    """One saved host."""
+    """One saved host; ``document`` is the snapshot itself, keys that this version does not know included."""
 
     recording: Recording
     about: About
+    document: Mapping[str, Any] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = ROOT / "tests" / "data" / "hosts"
-EPYC = str(HOSTS / "amd-epyc-pvm-linux6.18.json")
+EPYC = str(HOSTS / "amd-pvm-linux6.18.json")
 SKYLAKE = str(HOSTS / "intel-skylake-bochs-linux6.12.json")
 NO_KVM = str(HOSTS / "amd-nosvm-tcg-linux6.12.json")
 NOT_ALLOWED = str(HOSTS / "amd-epyc-nonroot-tcg-linux6.12.json")

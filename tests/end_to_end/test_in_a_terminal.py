@@ -15,7 +15,7 @@ import pytest
 from msrtui.kvm.live import LiveHost
 
 ROOT = Path(__file__).resolve().parents[2]
-EPYC = "amd-epyc-pvm-linux6.18"
+EPYC = "amd-pvm-linux6.18"
 
 
 class Terminal:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from msrtui.host import facts
-from msrtui.host.facts import cpu_flags, host_facts, kvm_modules, plain, vendor_module_of
+from msrtui.host.facts import cpu_flags, host_facts, kvm_modules, vendor_module_of
+from msrtui.kvm.collector import plain
 
 ALIAS = "cpu:type:x86,ven0002fam0019mod0001:feature:,0000,{}\n"
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import pytest
 
-from msrtui.kvm import host_cpuid
+from msrtui.kvm import collector, host_cpuid
 from msrtui.kvm.host_cpuid import Registers
 from msrtui.kvm.live import LiveHost
 from msrtui.kvm.requests import HostCpuid
@@ -22,16 +22,16 @@ def cpu() -> Iterator[int]:
     before = os.sched_getaffinity(0)
     chosen = min(before)
     os.sched_setaffinity(0, {chosen})
-    host_cpuid._from_instruction.cache_clear()
+    host_cpuid.from_instruction.cache_clear()
     yield chosen
-    host_cpuid._from_instruction.cache_clear()
+    host_cpuid.from_instruction.cache_clear()
     os.sched_setaffinity(0, before)
 
 
 @pytest.fixture
 def instruction(missing: Callable[[str], NoReturn]) -> dict[tuple[int, int], Registers]:
     """Every leaf as the child that runs the instruction read it."""
-    table, how = host_cpuid._from_instruction()
+    table, how = host_cpuid.from_instruction()
     if platform.machine() != "x86_64":
         assert (table, how) == ({}, "this machine is not x86-64")
         missing(how)
@@ -64,7 +64,7 @@ def test_the_instruction_agrees_with_the_kernel_on_the_cpu(
 def test_the_instruction_reads_every_leaf_that_qemus_rules_read(
     instruction: dict[tuple[int, int], Registers],
 ) -> None:
-    assert set(instruction) == set(host_cpuid.LEAVES)
+    assert set(instruction) == set(collector.QEMU_READS)
 
 
 def test_the_instruction_and_the_kernels_cpuid_device_agree(
@@ -72,10 +72,9 @@ def test_the_instruction_and_the_kernels_cpuid_device_agree(
 ) -> None:
     if not os.access(f"/dev/cpu/{cpu}/cpuid", os.R_OK):
         missing(f"needs to read /dev/cpu/{cpu}/cpuid")
-    for leaf, subleaf in host_cpuid.LEAVES:
-        registers, how = host_cpuid._from_device(leaf, subleaf)
-        assert how == f"/dev/cpu/{cpu}/cpuid"
-        assert registers == instruction[leaf, subleaf], (hex(leaf), subleaf)
+    from_device = collector.cpuid_from_device(collector.cpuid_device(cpu), collector.QEMU_READS)
+    for leaf, subleaf in collector.QEMU_READS:
+        assert from_device[leaf, subleaf] == instruction[leaf, subleaf], (hex(leaf), subleaf)
 
 
 def test_what_is_read_says_where_it_is_from() -> None:
@@ -87,27 +86,28 @@ def test_what_is_read_says_where_it_is_from() -> None:
 
 
 def test_what_cpuinfo_tells_agrees_with_the_instruction_in_the_bits_that_rules_read() -> None:
-    told = host_cpuid._from_cpuinfo()
-    instruction, _ = host_cpuid._from_instruction()
+    told = collector.cpuid_from_cpuinfo()
+    instruction, _ = host_cpuid.from_instruction()
     if not told or not instruction:
         pytest.skip("neither /proc/cpuinfo nor the instruction is here to compare")
     assert told[0, 0][1:] == instruction[0, 0][1:]
     assert told[1, 0][0] == instruction[1, 0][0] & 0x0FFF0FFF
-    for leaf, bits in host_cpuid._FLAGS.items():
+    for leaf, bits in collector.CPUINFO_FLAGS.items():
         for flag, (register, bit) in bits.items():
             assert told[leaf][register] >> bit & 1 == instruction[leaf][register] >> bit & 1, flag
 
 
 def test_where_executable_memory_is_refused_cpuinfo_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The child is one that the kernel kills as a hardened system would; the answer says where it is from."""
-    monkeypatch.setattr(host_cpuid, "_from_device", lambda leaf, subleaf: (None, ""))
-    monkeypatch.setattr(host_cpuid, "_CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGSYS)")
-    host_cpuid._from_instruction.cache_clear()
+    monkeypatch.setattr(collector, "cpuid_from_device", lambda path, pairs: {})
+    monkeypatch.setattr(collector, "_CHILD", "import os, signal; os.kill(os.getpid(), signal.SIGSYS)")
+    host_cpuid.from_instruction.cache_clear()
+    host_cpuid._from_cpuinfo.cache_clear()
     try:
         registers, how = host_cpuid.read(0, 0)
         unknown, why = host_cpuid.read(0x14, 0)
     finally:
-        host_cpuid._from_instruction.cache_clear()
+        host_cpuid.from_instruction.cache_clear()
     assert how == "/proc/cpuinfo"
     assert registers is not None
     assert unknown is None

@@ -14,7 +14,7 @@ from msrtui.qemu.vcpu import make_vmx_msr_value
 from msrtui.snapshot.sources import open_source
 from msrtui.transcript.stepper import run
 
-SKYLAKE, EPYC = "intel-skylake-bochs-linux6.12", "amd-epyc-pvm-linux6.18"
+SKYLAKE, EPYC = "intel-skylake-bochs-linux6.12", "amd-pvm-linux6.18"
 PIN, PROC, EXIT, ENTRY = 0x16, 0x0401E172, 0x36DFF, 0x11FF
 VMX = [0x48E, 0x48D, 0x48F, 0x490, 0x48B, 0x48C, 0x480, 0x485, 0x491, 0x486, 0x488, 0x48A]
 

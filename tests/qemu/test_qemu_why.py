@@ -219,7 +219,7 @@ FROM_HOST = {(7, 9), (7, 4), (7, 10), (7, 11), (7, 12), (7, 5)}
 
 
 def test_the_three_sentences_of_the_article_s_register() -> None:
-    world = World(_recording("amd-epyc-pvm-linux6.18"), QemuProfile("7.2"))
+    world = World(_recording("amd-pvm-linux6.18"), QemuProfile("7.2"))
     assert world.reason("FEAT_ARCH_CAPABILITIES", 26).obstacles == (Obstacle("migratable-mask"),)
     assert world.reason("FEAT_ARCH_CAPABILITIES", 0).on
     vmx = world.reason("FEAT_VMX_BASIC", 54)

@@ -13,7 +13,7 @@ from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import open_source
 
 HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"
-EPYC = "amd-epyc-pvm-linux6.18"
+EPYC = "amd-pvm-linux6.18"
 SKYLAKE = "intel-skylake-bochs-linux6.12"
 NOWHERE = About()
 

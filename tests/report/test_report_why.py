@@ -15,7 +15,7 @@ from msrtui.snapshot.sources import open_source
 from msrtui.transcript.stepper import run
 
 EPYC, NESTED0, HASWELL = (
-    "amd-epyc-pvm-linux6.18",
+    "amd-pvm-linux6.18",
     "intel-skylake-nested0-bochs-linux6.12",
     "intel-haswell-bochs-linux6.1",
 )

@@ -16,7 +16,8 @@ from msrtui import resources
 from msrtui.errors import BadSource, KvmUnusable
 from msrtui.kvm.live import LiveHost
 from msrtui.kvm.requests import GetApiVersion, OpenDevice
-from msrtui.snapshot.sources import SIZE_LIMIT, live_source, open_source, require_kvm
+from msrtui.snapshot.files import SIZE_LIMIT
+from msrtui.snapshot.sources import live_source, open_source, require_kvm
 
 READ = "from msrtui.snapshot.sources import open_source; s = open_source({!r}); print(s.name, s.kind)"
 
@@ -57,6 +58,10 @@ def test_every_bundled_host_opens_by_its_name() -> None:
     for name in names:
         source = open_source(name)
         assert (source.name, source.kind) == (name, "bundled")
+        if "nosvm" in name:
+            with pytest.raises(KvmUnusable, match="ENOENT"):
+                require_kvm(source)
+            continue
         assert source.answerer.ask(GetApiVersion()).result == 12
         require_kvm(source)
 
@@ -68,7 +73,7 @@ def test_standard_input_is_read(root: Path, captures: tuple[Path, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"), [("{}", "standard input is JSON, but not a capture"), ("", "standard input is empty")]
+    ("given", "said"), [("{}", "standard input is JSON, but not a snapshot"), ("", "standard input is empty")]
 )
 def test_standard_input_that_is_no_capture_is_refused(root: Path, given: str, said: str) -> None:
     child = _python(root, TRY.format("-"), input=given)
@@ -134,9 +139,11 @@ def test_a_name_with_control_characters_is_shown_without_them() -> None:
     assert "\x1b" not in _refusal("\x1b[2Jhost\nname")
 
 
-@pytest.mark.parametrize("text", ["", "\x00", "a\x00b", "x" * 5000, "\udcff", "ssh://host", "ssh://\x1b[31m"])
+@pytest.mark.parametrize(
+    "text", ["", "\x00", "a\x00b", "x" * 5000, "\udcff", "ssh://", "ssh://-oProxyCommand=x", "ssh://\x1b[31m"]
+)
 def test_an_odd_name_is_refused_in_one_sentence(text: str) -> None:
-    assert _refusal(text).endswith((".", "here."))
+    assert _refusal(text).endswith(".")
 
 
 def test_a_directory_a_device_and_a_socket_are_refused(tmp_path: Path) -> None:
@@ -164,21 +171,21 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
     assert "cannot be read" in sentence
 
 
-@pytest.mark.parametrize(("size", "said"), [(SIZE_LIMIT, "is not JSON"), (SIZE_LIMIT + 1, "is over 16 MiB")])
-def test_a_file_over_16_mib_is_not_decoded(tmp_path: Path, size: int, said: str) -> None:
+@pytest.mark.parametrize(("size", "said"), [(SIZE_LIMIT, "is not JSON"), (SIZE_LIMIT + 1, "is over 2 MiB")])
+def test_a_file_over_2_mib_is_not_decoded(tmp_path: Path, size: int, said: str) -> None:
     big = tmp_path / "big.json"
     with big.open("wb") as file:
         file.truncate(size)
     assert said in _refusal(str(big))
 
 
-def test_standard_input_over_16_mib_is_not_decoded(root: Path, tmp_path: Path) -> None:
+def test_standard_input_over_2_mib_is_not_decoded(root: Path, tmp_path: Path) -> None:
     big = tmp_path / "big.json"
     with big.open("wb") as file:
         file.truncate(SIZE_LIMIT + 1)
     with big.open("rb") as file:
         child = _python(root, TRY.format("-"), stdin=file)
-    assert child.stdout.startswith("standard input is over 16 MiB"), child.stderr
+    assert child.stdout.startswith("standard input is over 2 MiB"), child.stderr
 
 
 def test_a_source_is_read_and_run_without_the_libraries_of_the_faces(root: Path, captures: tuple[Path, ...]) -> None:

@@ -10,7 +10,7 @@ from msrtui.snapshot.sources import open_source
 from msrtui.transcript.state import State, event_of_word, last_exchange, state_at
 from msrtui.transcript.stepper import Stepper, run
 
-EPYC = "amd-epyc-pvm-linux6.18"
+EPYC = "amd-pvm-linux6.18"
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from msrtui.tui.keymap import KEYMAP, key_line
 from msrtui.tui.screens.explorer import ExplorerScreen
 from msrtui.tui.widgets.line_view import DetailPane, LineList
 
-EPYC = "amd-epyc-pvm-linux6.18"
+EPYC = "amd-pvm-linux6.18"
 SKYLAKE = "intel-skylake-bochs-linux6.12"
 SIZES = [(80, 24), (120, 40), (160, 50), (200, 60)]
 

@@ -51,7 +51,7 @@ def test_bits_that_follow_the_hosts_cpuid_are_question_marks_without_it(capture:
 def test_a_feature_list_that_the_source_does_not_hold_is_not_known(
     capture: Callable[[str], str], cap: int | None
 ) -> None:
-    path = capture("amd-epyc-pvm-linux6.18")
+    path = capture("amd-pvm-linux6.18")
     answerer = open_source(path).answerer
     assert isinstance(answerer, RecordedHost)
     known = {n: value for n, value in answerer.recording.capabilities.items() if n != Cap.GET_MSR_FEATURES}

@@ -24,7 +24,7 @@ def words_of(svg: str) -> list[str]:
 
 async def test_the_readmes_picture_shows_what_the_app_shows(root: Path) -> None:
     path = root / "tests" / "pictures" / "explorer.svg"
-    app = MsrtuiApp(open_source("amd-epyc-pvm-linux6.18"), QemuProfile("7.2"), theme="msrtui-dark", tier="full")
+    app = MsrtuiApp(open_source("amd-pvm-linux6.18"), QemuProfile("7.2"), theme="msrtui-dark", tier="full")
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
         drawn = svg_of(cast("Any", app))

@@ -1,7 +1,7 @@
-"""Reads what kvmdump saves: one C program's JSON of what a KVM and its machine said.
+"""Converts what kvmdump saved: one C program's JSON of what a KVM and its machine said, to a snapshot.
 
-Loading is strict: a size limit, types checked, a sentence with the JSON path of what is wrong. Text from the
-file never carries control characters further.
+As strict as the snapshot's own reading: types checked, a sentence with kvmdump's JSON path of what is wrong.
+What kvmdump kept and a snapshot does not (the whole kernel command line, /proc/cpuinfo, raw MSRs) is left behind.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from msrtui.errors import BadSource
-from msrtui.kvm.abi import ENXIO, KVM_X86_GRP_SYSTEM, KVM_X86_XCOMP_GUEST_SUPP
-from msrtui.kvm.recorded import RecordedList, RecordedMsr, RecordedTable, Recording
-from msrtui.kvm.requests import CpuidEntry
-from msrtui.snapshot.model import About, SavedHost
+from msrtui.kvm.abi import ENXIO, KVM_X86_GRP_SYSTEM, KVM_X86_XCOMP_GUEST_SUPP, errno_name
+from msrtui.kvm.collector import ENTRY_COLUMNS, LEAF_COLUMNS, VERSION, cpu_identity, hypervisor_of, kept_switches, plain
+from msrtui.kvm.collector import FORMAT as SNAPSHOT
+from msrtui.snapshot.strict import Wrong, hex_member, hexadecimal, integer, member, members, numbers, rows
 
 FORMAT = 1
 GENERATOR = "kvmdump"
+ROW_LIMIT = 4096
+_REGISTERS = ("eax", "ebx", "ecx", "edx")
 
 
 def is_kvmdump(raw: object) -> bool:
@@ -24,80 +25,75 @@ def is_kvmdump(raw: object) -> bool:
     return isinstance(raw, dict) and raw.get("generator") == GENERATOR
 
 
-def load(raw: Mapping[str, Any], name: str) -> SavedHost:
-    """The host in a decoded document; ``name`` is what sentences call it. Raises BadSource."""
-    try:
-        return _load(raw)
-    except _Wrong as wrong:
-        raise BadSource(f"{name} is not a capture that can be read: {wrong}.") from None
-
-
-class _Wrong(Exception):
-    """What is wrong, with its JSON path."""
-
-
-def _load(raw: Mapping[str, Any]) -> SavedHost:
-    if raw.get("format") != FORMAT:
-        raise _Wrong(f"$.format is not {FORMAT}")
-    kvm = _dict(raw, "kvm", "$")
-    opened = _dict(kvm, "open", "$.kvm")
-    about = _about(raw)
-    cpuid = {
-        (_hex(row, "function", at), _hex(row, "index", at)): (
-            _hex(row, "eax", at, 32),
-            _hex(row, "ebx", at, 32),
-            _hex(row, "ecx", at, 32),
-            _hex(row, "edx", at, 32),
-        )
-        for row, at in _rows(raw, "host_cpuid", "$")
-    }
-    if opened.get("ok") is not True:
-        return SavedHost(Recording(open_errno=_int(opened, "errno", "$.kvm.open"), host_cpuid=cpuid), about)
-    return SavedHost(
-        Recording(
-            api_version=_int(kvm, "api_version", "$.kvm"),
-            capabilities={
-                _number(key, "$.kvm.capabilities"): _int(_dict(kvm, "capabilities", "$.kvm"), key, "$.kvm.capabilities")
-                for key in _dict(kvm, "capabilities", "$.kvm")
-            },
-            index_list=_list(kvm, "msr_index_list"),
-            feature_list=_list(kvm, "msr_feature_index_list"),
-            msrs=dict(_msr(row, at) for row, at in _rows(kvm, "feature_msrs", "$.kvm")),
-            supported_cpuid=_table(kvm, "supported_cpuid"),
-            emulated_cpuid=_table(kvm, "emulated_cpuid"),
-            # kvmdump never asked this one; it is read as refused, as on kernels that lack it
-            attributes={(KVM_X86_GRP_SYSTEM, KVM_X86_XCOMP_GUEST_SUPP): RecordedMsr(-1, None, ENXIO)},
-            host_cpuid=cpuid,
-        ),
-        about,
-    )
-
-
-def _about(raw: Mapping[str, Any]) -> About:
-    modules = raw.get("modules") if isinstance(raw.get("modules"), dict) else {}
-    assert isinstance(modules, dict)
-    vendor = next((plain(name) for name in modules if isinstance(name, str) and name.startswith("kvm_")), None)
-    parameters = {
-        plain(name): {
-            plain(key): plain(value)
-            for key, value in (module.get("parameters") or {}).items()
-            if isinstance(key, str) and isinstance(value, str)
-        }
-        for name, module in modules.items()
-        if isinstance(name, str) and isinstance(module, dict) and isinstance(module.get("parameters"), dict)
-    }
-    cpuinfo = raw.get("cpuinfo_cpu0")
-    cpu = cpuinfo.get("model name") if isinstance(cpuinfo, dict) else None
-    uname = raw.get("uname")
-    kernel = uname.get("release") if isinstance(uname, dict) else None
+def convert(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The snapshot that says the same. Raises Wrong with the JSON path of what is wrong."""
+    if raw.get("format") != FORMAT or isinstance(raw.get("format"), bool):
+        raise Wrong(f"$.format is not {FORMAT}")
+    cpuid = _leaves(raw)
     lab = raw.get("lab")
-    return About(
-        cpu=plain(cpu) if isinstance(cpu, str) else None,
-        kernel=plain(kernel) if isinstance(kernel, str) else None,
-        vendor_module=vendor,
-        parameters=parameters,
-        carried_by=_carrier(lab) if isinstance(lab, str) else None,
-    )
+    return {
+        "format": SNAPSHOT,
+        "version": VERSION,
+        "made": {"by": GENERATOR, "when": None, "python": None, "cpu": 0, "root": None},
+        "host": _host(raw, cpuid, lab if isinstance(lab, str) else None),
+        "cpuid": {
+            "from": "recorded",
+            "incomplete": None if cpuid else "the capture does not hold it",
+            "columns": list(LEAF_COLUMNS),
+            "rows": [list(map(hex, (*pair, *registers))) for pair, registers in cpuid.items()],
+        },
+        "kvm": _kvm(raw),
+    }
+
+
+def _leaves(raw: Mapping[str, Any]) -> dict[tuple[int, int], tuple[int, ...]]:
+    if "host_cpuid" not in raw:
+        return {}
+    found = {}
+    for row, at in rows(raw, "host_cpuid", "$", ROW_LIMIT):
+        registers = tuple(hex_member(row, name, at) for name in _REGISTERS)
+        pair = hex_member(row, "function", at), hex_member(row, "index", at)
+        if pair[0] != 3:  # a serial number once stood there
+            found[pair] = registers
+    return found
+
+
+# --- the machine -------------------------------------------------------------------------------------------------
+def _host(raw: Mapping[str, Any], cpuid: dict[tuple[int, int], tuple[int, ...]], lab: str | None) -> dict[str, Any]:
+    uname, cpuinfo, bugs = _object(raw, "uname"), _object(raw, "cpuinfo_cpu0"), _object(raw, "vulnerabilities")
+    identity = cpu_identity(cpuid)
+    identity["name"] = _text(cpuinfo, "model name") or identity["name"]
+    identity["microcode"] = _text(cpuinfo, "microcode")
+    command_line = raw.get("cmdline")
+    return {
+        "name": plain(lab) if lab else None,
+        "carried_by": _carrier(lab) if lab else None,
+        "kernel": {"release": _text(uname, "release"), "machine": _text(uname, "machine")},
+        "command_line": kept_switches(command_line) if isinstance(command_line, str) else [],
+        "modules": {plain(name): _module(module) for name, module in _object(raw, "modules").items()},
+        "vulnerabilities": {plain(bug): plain(said) for bug, said in bugs.items() if isinstance(said, str)},
+        "cpu": identity,
+        "hypervisor": hypervisor_of(cpuid),
+        "bios": {},
+    }
+
+
+def _object(raw: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = raw.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(raw: Mapping[str, Any], key: str) -> str | None:
+    value = raw.get(key)
+    return (plain(value) or None) if isinstance(value, str) else None
+
+
+def _module(module: object) -> dict[str, Any]:
+    told = _object(module, "parameters") if isinstance(module, dict) else {}
+    return {
+        "loaded": None,
+        "parameters": {plain(key): plain(text) if isinstance(text, str) else None for key, text in told.items()},
+    }
 
 
 def _carrier(lab: str) -> str | None:
@@ -107,88 +103,73 @@ def _carrier(lab: str) -> str | None:
     return "QEMU TCG" if "tcg" in lab else None
 
 
-def plain(text: str, limit: int = 200) -> str:
-    """Untrusted text made safe to show: printable characters only, at most ``limit`` of them."""
-    return "".join(character if character.isprintable() else " " for character in text[:limit])
+# --- KVM ---------------------------------------------------------------------------------------------------------
+def _kvm(raw: Mapping[str, Any]) -> dict[str, Any]:
+    kvm = member(raw, "kvm", "$")
+    opened = member(kvm, "open", "$.kvm")
+    if opened.get("ok") is not True:
+        return {"open": _refused(integer(opened, "errno", "$.kvm.open"))}
+    # kvmdump never asked this one; it is read as refused, as on kernels that lack it
+    attribute = {**_refused(ENXIO), "assumed": "kvmdump did not ask for it"}
+    return {
+        "open": {"result": 0},
+        "api_version": {"result": integer(kvm, "api_version", "$.kvm")},
+        "capabilities": _capabilities(kvm),
+        "msr_index_list": _list(kvm, "msr_index_list"),
+        "msr_feature_index_list": _list(kvm, "msr_feature_index_list"),
+        "feature_msrs": _msrs(kvm),
+        **{key: _table(kvm, key) for key in ("supported_cpuid", "emulated_cpuid") if key in kvm},
+        "device_attrs": [{"group": KVM_X86_GRP_SYSTEM, "attr": KVM_X86_XCOMP_GUEST_SUPP, **attribute}],
+    }
 
 
-# --- typed access, each with the path of what is wrong -----------------------------------------------------
-def _dict(raw: Mapping[str, Any], key: str, at: str) -> dict[str, Any]:
-    value = raw.get(key)
-    if not isinstance(value, dict):
-        raise _Wrong(f"{at}.{key} is not an object")
-    return value
+def _refused(errno: int) -> dict[str, Any]:
+    return {"result": -1, "errno": errno, "error": errno_name(errno)}
 
 
-def _rows(raw: Mapping[str, Any], key: str, at: str) -> list[tuple[dict[str, Any], str]]:
-    value = raw.get(key, [])
-    if not isinstance(value, list):
-        raise _Wrong(f"{at}.{key} is not a list")
-    for place, row in enumerate(value):
-        if not isinstance(row, dict):
-            raise _Wrong(f"{at}.{key}[{place}] is not an object")
-    return [(row, f"{at}.{key}[{place}]") for place, row in enumerate(value)]
+def _capabilities(kvm: Mapping[str, Any]) -> dict[str, Any]:
+    at = "$.kvm.capabilities"
+    said = numbers(kvm, "capabilities", "$.kvm")
+    first, last = min(said, default=0), max(said, default=-1)
+    if len(said) != last - first + 1:
+        raise Wrong(f"{at} has gaps")
+    return {"first": first, "last": last, "answers": {str(number): value for number, value in said.items() if value}}
 
 
-def _int(raw: Mapping[str, Any], key: str, at: str) -> int:
-    value = raw.get(key)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _Wrong(f"{at}.{key} is not a number")
-    return value
-
-
-def _number(text: str, at: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise _Wrong(f"{at} has a key that is not a number")
-    return int(text)
-
-
-_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
-
-
-def _as_hex(value: object, at: str, bits: int) -> int:
-    # int() would also take blanks, underscores and other scripts' digits: nothing that hex() prints
-    if isinstance(value, str) and value.startswith("0x") and 2 < len(value) <= 18 and _HEX_DIGITS.issuperset(value[2:]):
-        number = int(value, 16)
-        if number < 1 << bits:
-            return number
-    raise _Wrong(f"{at} is not a hexadecimal number of {bits} bits")
-
-
-def _hex(raw: Mapping[str, Any], key: str, at: str, bits: int = 32) -> int:
-    return _as_hex(raw.get(key), f"{at}.{key}", bits)
-
-
-def _list(kvm: Mapping[str, Any], key: str) -> RecordedList:
+def _list(kvm: Mapping[str, Any], key: str) -> dict[str, Any]:
     at = f"$.kvm.{key}"
-    raw = _dict(kvm, key, "$.kvm")
-    answer = raw if "ret" in raw else _dict(raw, "probe", at)
+    raw = member(kvm, key, "$.kvm")
+    answer = raw if "ret" in raw else member(raw, "probe", at)
     if answer.get("ret") != 0:
-        return RecordedList(errno=_int(answer, "errno", at))
-    indices = raw.get("indices")
-    if not isinstance(indices, list):
-        raise _Wrong(f"{at}.indices is not a list")
-    return RecordedList(tuple(_as_hex(value, f"{at}.indices[{n}]", 32) for n, value in enumerate(indices)))
+        return _refused(integer(answer, "errno", at))
+    indices = [
+        hex(hexadecimal(value, f"{at}.indices[{place}]", 32))
+        for place, value in enumerate(members(raw, "indices", at, ROW_LIMIT))
+    ]
+    return {"result": 0, "nmsrs": len(indices), "indices": indices}
 
 
-def _msr(row: Mapping[str, Any], at: str) -> tuple[int, RecordedMsr]:
-    index, result = _hex(row, "index", at), _int(row, "ret", at)
+def _msrs(kvm: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [_msr(row, at) for row, at in rows(kvm, "feature_msrs", "$.kvm", ROW_LIMIT)] if "feature_msrs" in kvm else []
+
+
+def _msr(row: Mapping[str, Any], at: str) -> dict[str, Any]:
+    index, result = hex(hex_member(row, "index", at)), integer(row, "ret", at)
     if result == 1:
-        return index, RecordedMsr(1, _hex(row, "value", at, 64))
-    errno = _int(row, "errno", at) if result < 0 else None
-    return index, RecordedMsr(result, None, errno)
+        return {"index": index, "result": 1, "value": hex(hex_member(row, "value", at, 64))}
+    return {"index": index, **(_refused(integer(row, "errno", at)) if result < 0 else {"result": result})}
 
 
-def _table(kvm: Mapping[str, Any], key: str) -> RecordedTable | None:
-    if key not in kvm:
-        return None
-    raw = _dict(kvm, key, "$.kvm")
+def _table(kvm: Mapping[str, Any], key: str) -> dict[str, Any]:
+    at = f"$.kvm.{key}"
+    raw = member(kvm, key, "$.kvm")
     if raw.get("ret") != 0:
-        return RecordedTable(errno=_int(raw, "errno", f"$.kvm.{key}"))
+        return _refused(integer(raw, "errno", at))
     entries = []
-    for row, at in _rows(raw, "entries", f"$.kvm.{key}"):
-        registers = [_hex(row, name, at) for name in ("eax", "ebx", "ecx", "edx")]
-        entries.append(
-            CpuidEntry(_hex(row, "function", at), _hex(row, "index", at), _int(row, "flags", at), *registers)
-        )
-    return RecordedTable(tuple(entries))
+    for row, place in rows(raw, "entries", at, ROW_LIMIT):
+        flags = integer(row, "flags", place)
+        if flags < 0:
+            raise Wrong(f"{place}.flags is negative")
+        leaf, *registers = (hex(hex_member(row, name, place)) for name in ("function", "index", *_REGISTERS))
+        entries.append([leaf, registers[0], hex(flags), *registers[1:]])
+    return {"result": 0, "nent": len(entries), "columns": list(ENTRY_COLUMNS), "entries": entries}

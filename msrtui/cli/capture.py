@@ -1,0 +1,196 @@
+"""``msrtui capture``: a snapshot of this machine, or of others over ssh with nothing installed there."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from msrtui.cli.options import Parser, add_json, command_parser
+from msrtui.cli.output import note, say, say_json
+from msrtui.errors import BadRequest
+from msrtui.kvm.collector import plain
+
+if TYPE_CHECKING:
+    from msrtui.snapshot.remote import Captured
+
+_EPILOG = """A snapshot holds what KVM and the machine said: both MSR lists, every feature MSR, the CPUID tables, the
+capabilities 0 to 255, the CPUID instruction's own leaves, kernel, CPU, microcode, BIOS, the parameters of the kvm
+modules; of the kernel's command line only mitigations and KVM's switches; no serials and no addresses. It is worth
+as much as the host itself for every command but a new live query. Nothing is changed and no VM is made.
+
+Over ssh: your own OpenSSH is run, with its configuration, agents and jump hosts; a collector is fed to the python3
+there (3.6 or later) through standard input. One host that fails costs only itself.
+
+--json: {"captured": [{"host", "path", "error"}]}; a host that failed has an error and no path: exit status 2."""
+
+
+def parser() -> Parser:
+    """The command's options."""
+    made = command_parser("capture", "A snapshot of this machine, or of others over ssh.", _EPILOG)
+    made.add_argument("hosts", metavar="HOST", nargs="*", help="[user@]host or ssh://[user@]host[:port] (none: here)")
+    made.add_argument("-o", "--output", metavar="PATH", help="a file, a folder for many hosts, or - (default: here)")
+    made.add_argument("--name", action="store_true", help="keep the host's name; otherwise it is a hash")
+    made.add_argument(
+        "--without-kvm", action="store_true", help="save what the machine says where KVM cannot be opened"
+    )
+    made.add_argument("--sudo", action="store_true", help="over ssh: ask as root, through sudo -n")
+    made.add_argument("--jobs", metavar="N", type=int, default=16, help="over ssh: hosts at once (default 16)")
+    made.add_argument(
+        "--timeout", metavar="SECONDS", type=float, default=60.0, help="over ssh: for each host (default 60)"
+    )
+    made.add_argument("--ssh-config", metavar="FILE", help="over ssh: as with ssh -F")
+    add_json(made)
+    return made
+
+
+def run(arguments: list[str]) -> int:
+    """Write the snapshots and say where; 2 where one of several could not be had. Raises MsrtuiError."""
+    options = parser().parse_args(arguments)
+    if options.hosts in ([], ["live"]):
+        return _here(options)
+    return _over_ssh(options)
+
+
+def _here(options: Any) -> int:
+    from msrtui.snapshot.capture import capture_here
+    from msrtui.snapshot.codec import decode, encode
+    from msrtui.snapshot.files import write_whole
+
+    if options.sudo:
+        raise BadRequest("--sudo is for hosts over ssh; for this one:  sudo msrtui capture -o FILE")
+    document = capture_here(keep_name=options.name, without_kvm=options.without_kvm)
+    if options.output == "-":
+        say(encode(document))
+        return 0
+    path = _path_here(options.output, document)
+    write_whole(path, encode(document))
+    if options.json:
+        say_json({"captured": [{"host": "live", "path": path, "error": None}]})
+    else:
+        from msrtui.report.snapshots import captured_line
+
+        say(f"{plain(path)}: {captured_line(decode(document, path))}\n")
+    return 0
+
+
+def _over_ssh(options: Any) -> int:
+    from msrtui.snapshot.codec import encode
+    from msrtui.snapshot.files import CannotWrite, write_whole
+    from msrtui.snapshot.remote import RemoteOptions, capture_hosts, check_host
+
+    if options.jobs < 1 or not 0 < options.timeout < 86400:
+        raise BadRequest("--jobs takes a number from 1, --timeout seconds from 0 to 86400.")
+    hosts = list(dict.fromkeys(check_host(host) for host in options.hosts))
+    if options.output == "-" and len(hosts) > 1:
+        raise BadRequest("-o - takes one host; name a folder for many.")
+    wanted = RemoteOptions(
+        sudo=options.sudo,
+        keep_name=options.name,
+        timeout=options.timeout,
+        jobs=options.jobs,
+        ssh_config=options.ssh_config,
+        without_kvm=options.without_kvm,
+    )
+    paths = _paths(hosts, options.output)
+    with _progress(len(hosts)) as tick:
+        taken = capture_hosts(hosts, wanted, tick)
+    if options.output == "-" and taken[0].document is not None:
+        say(encode(taken[0].document))
+        return 0
+    rows: list[tuple[Captured, str | None, str | None]] = []
+    for each, path in zip(taken, paths, strict=True):
+        error = each.reason
+        if each.document is not None:
+            try:
+                write_whole(path, encode(each.document))
+            except CannotWrite as failed:
+                error = str(failed)
+        rows.append((each, path if error is None else None, error))
+    if options.json:
+        say_json({"captured": [{"host": each.host, "path": path, "error": error} for each, path, error in rows]})
+    else:
+        _say_rows(rows)
+    return 2 if any(error is not None for _, _, error in rows) else 0
+
+
+def _say_rows(rows: Sequence[tuple[Captured, str | None, str | None]]) -> None:
+    """What came of each host; where it was one alone that failed, its sentence is the error."""
+    from msrtui.report.shape import aligned, wrapped
+    from msrtui.report.snapshots import captured_line
+    from msrtui.snapshot.codec import decode
+
+    done = [(each, path) for each, path, error in rows if error is None and each.document is not None]
+    lines = [(plain(path or ""), captured_line(decode(each.document or {}, each.host))) for each, path in done]
+    if lines:
+        say("\n".join(aligned(lines, "")) + "\n")
+    failed = [(each, error) for each, _, error in rows if error is not None]
+    for each, error in failed:
+        for line in wrapped(f"{each.host}: {error}"):
+            note(line)
+    if failed and len(rows) > 1:
+        note(f"{len(done)} of {len(rows)} hosts captured.")
+
+
+@contextmanager
+def _progress(count: int) -> Iterator[Callable[[Captured], None]]:
+    """A bar on standard error where that is a terminal and there is more than one host to wait for."""
+    if count < 2 or sys.stderr is None or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (BarColumn(bar_width=30), MofNCompleteColumn(), TextColumn("hosts"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=count)
+        yield lambda _: bar.advance(task)
+
+
+# --- where to ------------------------------------------------------------------------------------------------------
+def _path_here(output: str | None, document: Mapping[str, Any]) -> str:
+    stamp = re.sub(r"[^0-9TZ]", "", str(document["made"]["when"]))
+    name = _safe(f"{document['host']['name']}-{stamp}.json")
+    if output is None:
+        return name
+    return str(_folder(output) / name) if _is_folder(output) else output
+
+
+def _paths(hosts: list[str], output: str | None) -> list[str]:
+    """A file for each host: in the folder ``output`` (here by default), or ``output`` itself for a single one."""
+    if output == "-" or (len(hosts) == 1 and output is not None and not _is_folder(output)):
+        return [str(output)]
+    folder = _folder(output or ".")
+    short = [_safe(_host_part(host)) for host in hosts]
+    names: list[str] = []
+    for host, name in zip(hosts, short, strict=True):
+        full = name if short.count(name) == 1 else _safe(host)
+        names.append(full if full not in names else f"{full}-{len(names)}")
+    return [str(folder / f"{name}.json") for name in names]
+
+
+def _host_part(host: str) -> str:
+    return host.removeprefix("ssh://").rpartition("@")[2]
+
+
+def _safe(name: str) -> str:
+    """A file name without what a shell or a file system could take for something else."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".-") or "host"
+
+
+def _is_folder(path: str) -> bool:
+    return path.endswith("/") or Path(path).is_dir()
+
+
+def _folder(path: str) -> Path:
+    from msrtui.snapshot.files import CannotWrite
+
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        raise CannotWrite(f"{plain(path)} cannot be made: {reason}; name another folder with -o.") from None
+    return Path(path)
