@@ -118,21 +118,23 @@ def _over_ssh(options: Any) -> int:
 
 
 def _say_rows(rows: Sequence[tuple[Captured, str | None, str | None]]) -> None:
-    """What came of each host; where it was one alone that failed, its sentence is the error."""
-    from msrtui.report.shape import aligned, wrapped
+    """A table of what came of each host; the reasons of those that failed go to standard error, a line each."""
+    from msrtui.report.shape import aligned
     from msrtui.report.snapshots import captured_line
     from msrtui.snapshot.codec import decode
 
-    done = [(each, path) for each, path, error in rows if error is None and each.document is not None]
-    lines = [(plain(path or ""), captured_line(decode(each.document or {}, each.host))) for each, path in done]
-    if lines:
-        say("\n".join(aligned(lines, "")) + "\n")
-    failed = [(each, error) for each, _, error in rows if error is not None]
-    for each, error in failed:
-        for line in wrapped(f"{each.host}: {error}"):
-            note(line)
+    table = []
+    for each, path, _ in rows:
+        told = captured_line(decode(each.document, each.host)) if path is not None and each.document else "not captured"
+        table.append((each.host, plain(path or "-"), told))
+    if len(rows) > 1 or rows[0][1] is not None:
+        say("\n".join(aligned(table, "")) + "\n")
+    for each, _, error in rows:
+        if error is not None:
+            note(f"{each.host}: {error}")
+    failed = sum(path is None for _, path, _ in rows)
     if failed and len(rows) > 1:
-        note(f"{len(done)} of {len(rows)} hosts captured.")
+        note(f"{len(rows) - failed} of {len(rows)} hosts captured.")
 
 
 @contextmanager
