@@ -12,7 +12,7 @@ _EPILOG = """It needs Python 3.6 or later and nothing else, changes nothing, and
     msrtui collector > collector.py
     ssh HOST python3 - < collector.py | msrtui words -
     kubectl exec POD -- python3 -c "$(msrtui collector)" > node.txt;  msrtui node.txt
-    ansible all -m script -a "collector.py executable=python3" -t replies/;  msrtui convert replies/HOST -o HOST.json
+    ansible all -m script -a 'collector.py executable=python3' > replies.txt;  msrtui convert replies.txt -o hosts/
 
 msrtui capture HOST does the first for many hosts at once."""
 

@@ -73,9 +73,11 @@ def _deeper(tree: Any, limit: int) -> bool:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for place, key in enumerate(keys) if key in keys[:place])
-        raise Wrong(f"an object has the key {shown(twice)} twice")
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise Wrong(f"an object has the key {shown(key)} twice")
+            seen.add(key)
     return made
 
 
@@ -218,8 +220,11 @@ def hex_rows(raw: Mapping[str, Any], key: str, at: str, columns: list[str], limi
 def number_twice(numbers: tuple[int, ...] | list[int], at: str) -> None:
     """Raises Wrong where a number stands twice."""
     if len(set(numbers)) != len(numbers):
-        twice = next(number for place, number in enumerate(numbers) if number in numbers[:place])
-        raise Wrong(f"{at} has {twice:#x} twice")
+        seen: set[int] = set()
+        for number in numbers:
+            if number in seen:
+                raise Wrong(f"{at} has {number:#x} twice")
+            seen.add(number)
 
 
 def text_or_none(raw: Mapping[str, Any], key: str, at: str) -> str | None:

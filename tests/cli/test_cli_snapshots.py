@@ -92,6 +92,21 @@ def test_a_collectors_output_is_a_source_and_can_be_converted(tmp_path: Path) ->
     assert "cut or changed" in one_sentence(torn.stderr.decode())
 
 
+def test_a_file_with_several_becomes_a_file_each_in_a_folder(tmp_path: Path) -> None:
+    path, folder = tmp_path / "replies.txt", tmp_path / "hosts"
+    one, other = msrtui(["convert", SKYLAKE]).stdout, msrtui(["convert", EPYC]).stdout
+    path.write_text(f"a | CHANGED\n{framed(one)}b | CHANGED\n{framed(other)}c\n{framed(one)}")
+    done = msrtui(["convert", str(path), "-o", str(folder)])
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert "holds 3 snapshots: name a folder" in one_sentence(done.stderr.decode())
+    folder.mkdir()
+    assert msrtui(["convert", str(path), "-o", str(folder)]).returncode == 0
+    names = ["host.json", "intel-skylake-bochs-linux6.12-again.json", "intel-skylake-bochs-linux6.12.json"]
+    assert sorted(file.name for file in folder.iterdir()) == names
+    assert (folder / names[0]).read_bytes() == other
+    assert (folder / names[1]).read_bytes() == (folder / names[2]).read_bytes() == one
+
+
 def test_what_holds_raw_cpuid_is_no_source_and_says_what_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "cpu.xml"
     leaf = "<cpuid eax_in='0x0' ecx_in='0x0' eax='0xd' ebx='0x0' ecx='0x0' edx='0x0'/>"

@@ -83,6 +83,7 @@ REASONS = {
 SSH_CONFIG = """
 Host unknown-key
   UserKnownHostsFile /dev/null
+  StrictHostKeyChecking ask
 Host other-key
   UserKnownHostsFile {folder}/known_otherwise
 Host stranger
@@ -141,8 +142,8 @@ signal.alarm(300)
 os.write(os.open({pipe!r}, os.O_WRONLY), b"%d\\n" % os.getpgrp())
 line = socket.create_connection(("127.0.0.1", {port}))
 def there():
-    while True:
-        line.sendall(os.read(0, 65536))
+    while data := os.read(0, 65536):
+        line.sendall(data)
 threading.Thread(target=there, daemon=True).start()
 while True:
     data = line.recv(65536)

@@ -181,6 +181,12 @@ def test_nesting_without_end_is_refused(document: dict[str, Any]) -> None:
     assert load(json.dumps(text).encode(), "it").document["more"] == text["more"], "brackets in a text are no nesting"
 
 
+def test_a_key_that_stands_twice_among_many_is_found_at_once() -> None:
+    """Looking for it costs no more than reading: else 2 MiB of keys would take minutes, and the suite ends that."""
+    keys = ", ".join(f'"{number}": 0' for number in range(150_000))
+    assert "the key 149999 twice" in refused(f'{{{keys}, "149999": 1}}'.encode())
+
+
 @pytest.mark.parametrize("digits", ["9" * 301, "9" * 10_000])
 def test_a_number_without_end_is_refused(document: dict[str, Any], digits: str) -> None:
     assert "digits" in refused(json.dumps({**document, "version": 7}).replace(": 7,", f": {digits},").encode())

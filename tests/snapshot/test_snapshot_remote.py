@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -155,6 +156,15 @@ def test_another_ssh_failure_shows_what_ssh_says(far: Far) -> None:
     assert said.isprintable()
 
 
+def test_nobody_is_asked_anything(far: Far, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "ask").write_text(f"#!/bin/sh\ntouch {tmp_path}/asked; echo yes\n")
+    (tmp_path / "ask").chmod(0o755)
+    monkeypatch.setenv("SSH_ASKPASS", str(tmp_path / "ask"))
+    monkeypatch.setenv("SSH_ASKPASS_REQUIRE", "force")
+    assert far.reason("unknown-key").startswith("Its host key is not known here")
+    assert not (tmp_path / "asked").exists()
+
+
 def test_without_an_ssh_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     (captured,) = capture_hosts(["good"], RemoteOptions())
@@ -272,17 +282,40 @@ def test_ctrl_c_ends_every_ssh_and_is_passed_on(far: Far, root: Path, need_tool:
         _wait_for_end_of(group)
 
 
-async def test_a_line_that_something_else_holds_open_is_not_waited_for(far: Far) -> None:
-    script = f"cat {far.folder}/hold >&2 & echo so far; echo so good >&2; exit 3"
+async def test_what_outlives_ssh_is_neither_waited_for_nor_ended(tmp_path: Path) -> None:
+    for name in ("call", "answer"):
+        os.mkfifo(tmp_path / name)
+    script = f"(read go <{tmp_path}/call; echo alive >{tmp_path}/answer) & echo so good >&2; exit 3"
     heard = await ssh.run(["sh", "-c", script], b"x" * 300000, 600)
-    assert (heard.status, heard.output, heard.errors) == (3, b"so far\n", b"so good\n")
+    assert (heard.status, heard.errors) == (3, b"so good\n")
     assert [heard.late, heard.too_much, heard.cut] == [False, False, False]
+    call = os.open(tmp_path / "call", os.O_RDWR)
+    os.write(call, b"go\n")
+    assert (tmp_path / "answer").read_text() == "alive\n"
+    os.close(call)
 
 
 async def test_what_is_still_on_its_way_when_ssh_has_ended_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh, "GRACE", 60.0)
     heard = await ssh.run(["sh", "-c", "(while kill -0 $$; do :; done; echo behind) 2>/dev/null & exit 3"], b"", 600)
     assert (heard.status, heard.output) == (3, b"behind\n")
+
+
+async def test_a_snapshot_that_comes_byte_by_byte_is_found_at_its_last_one() -> None:
+    ear = ssh._Ear(asyncio.get_running_loop())
+    for byte in b"Hello\n" + collector.framed(b"{}").encode().rstrip():
+        assert ear.snapshot is None
+        ear.pipe_data_received(1, bytes([byte]))
+    assert ear.snapshot == b"{}"
+    assert ear.enough.done()
+
+
+async def test_of_the_errors_no_more_than_the_end_is_held() -> None:
+    ear = ssh._Ear(asyncio.get_running_loop())
+    for _ in range(3):
+        ear.pipe_data_received(2, b"x" * 200000)
+    assert len(ear.errors) == ssh.TAIL
+    assert not ear.enough.done()
 
 
 async def test_of_much_that_is_said_the_end_is_kept() -> None:
