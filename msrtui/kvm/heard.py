@@ -28,6 +28,12 @@ class Heard:
         self._replies[request] = reply
         return reply
 
+    def fork(self) -> Heard:
+        """Another memory with the same replies, for a run beside this one; it recalls."""
+        other = Heard(self.answerer, recall=True)
+        other._replies = dict(self._replies)
+        return other
+
     def forget(self) -> None:
         """Empty the memory."""
         self._replies.clear()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
+from pathlib import PurePath
 from typing import ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 
 from msrtui.errors import BadRequest
 from msrtui.qemu.profile import QemuProfile
 from msrtui.resources import data_path
 from msrtui.snapshot.sources import Source
 from msrtui.tui import glyphs, terminal, themes
+from msrtui.tui.diff import choice
 from msrtui.tui.screens.explorer import ExplorerScreen
 
 
@@ -21,11 +25,12 @@ class MsrtuiApp(App[None]):
     """Explores one source. ``copied`` are the values to print at the end."""
 
     TITLE = "msrtui"
-    CSS_PATH = data_path("styles", "explorer.tcss")
+    CSS_PATH: ClassVar[list[str | PurePath]] = [data_path("styles", f"{name}.tcss") for name in ("explorer", "what_if")]
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "quit", show=False),
         Binding("ctrl+z", "suspend_process", "suspend", show=False),
+        Binding("ctrl+l", "redraw", "redraw", show=False, priority=True),
     ]
 
     def __init__(
@@ -36,8 +41,9 @@ class MsrtuiApp(App[None]):
         at_start: bool = False,
         theme: str | None = None,
         tier: str | None = None,
+        driver_class: type[Driver] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(driver_class=driver_class)
         self._source = source
         self._qemu = qemu
         self._at_start = at_start
@@ -57,6 +63,13 @@ class MsrtuiApp(App[None]):
         self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh(layout=True))
         self.push_screen(ExplorerScreen(self._source, self._qemu, self._glyphs, at_start=self._at_start))
 
+    def action_redraw(self) -> None:
+        """Draw everything anew, on every screen; a driver that knows what the terminal shows forgets it."""
+        forget = getattr(self._driver, "forget_screen", None)
+        if forget is not None:
+            forget()
+        self.screen.refresh(layout=True)
+
 
 def run(
     sources: Sequence[Source],
@@ -65,13 +78,21 @@ def run(
     step: bool = False,
     theme: str | None = None,
     tier: str | None = None,
+    diff: str | None = None,
+    diff_check: bool = False,
 ) -> int:
-    """Open the app on a source; returns the exit code. Raises MsrtuiError where there is no terminal for it."""
+    """Open the app on a source; returns the exit code. Raises MsrtuiError where there is no terminal for it.
+
+    ``diff``, ``diff_check``: whether only cells that changed are sent, as in ``diff.choice``.
+    """
     if len(sources) > 1:
         raise BadRequest("Comparing hosts is not in this version: give one source.")
     terminal.ready()
-    app = MsrtuiApp(sources[0], qemu, at_start=step, theme=theme, tier=tier)
+    driver = choice.driver_class(diff, os.environ, check=diff_check)
+    app = MsrtuiApp(sources[0], qemu, at_start=step, theme=theme, tier=tier, driver_class=driver)
     app.run()
+    if driver is not None and driver.tally is not None:
+        sys.stderr.write(f"{driver.tally}\n")
     for value in app.copied:
         os.write(1, value.encode() + b"\n")
     return app.return_code or 0

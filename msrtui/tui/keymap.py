@@ -22,15 +22,21 @@ class Key(NamedTuple):
 KEYMAP = (
     Key("n", "step(1)", "n", "next", "next event; on a live host a question that was not put yet is put now", 0),
     Key("p", "step(-1)", "p", "back", "previous event; nothing is undone, nothing is asked twice", 1),
-    Key("N", "phase(1)", "N", "phase", "next phase", 6),
+    Key("N", "phase(1)", "N", "phase", "next phase", 8),
     Key("P", "phase(-1)", "P", "", "previous phase"),
-    Key("less_than_sign", "ends(-1)", "<", "start", "before the first question", 4),
-    Key("greater_than_sign", "ends(1)", ">", "end", "the end of the conversation", 5),
+    Key("less_than_sign", "ends(-1)", "<", "start", "before the first question", 6),
+    Key("greater_than_sign", "ends(1)", ">", "end", "the end of the conversation", 7),
     Key("", "", "Arrows", "", "move in a list; j and k, PgUp and PgDn, Home and End as well"),
     Key("enter", "open", "Enter", "why", "open what is selected: its bits, or why it is so", 2),
-    Key("backspace", "back", "Backspace", "", "back to what was selected before"),
+    Key(
+        "backspace,left_square_bracket", "back", "Backspace", "", "back along the links; [ as well, and ] forward again"
+    ),
+    Key("right_square_bracket", "forward", "]", "", "forward again"),
     Key("colon", "ask", ":", "ask an MSR", "ask KVM for one MSR now, by number or name", 3),
-    Key("m", "migratable", "m", "migratable", "migratable on or off", 7),
+    Key("v", "what_if", "v", "what if", "another QEMU, machine, irqchip, -cpu: worked out again from what KVM said", 4),
+    Key("m", "migratable", "m", "migratable", "migratable on or off", 10),
+    Key("x", "only", "x", "only changed", "in this list only what changed, or all again", 9),
+    Key("g", "grid", "g", "", "the 64-bit grid in place of the ladder, and back"),
     Key("r", "again", "r", "", "ask KVM everything again, step by step"),
     Key("tab", "next_pane(1)", "Tab", "", "next pane"),
     Key("shift+tab", "next_pane(-1)", "Shift+Tab", "", "previous pane"),
@@ -38,10 +44,10 @@ KEYMAP = (
     Key("z", "zoom", "z", "", "the focused pane alone, and back"),
     Key("y", "copy", "y", "", "copy the selected value"),
     Key("ctrl+l", "redraw", "Ctrl+L", "", "draw everything anew"),
-    Key("question_mark", "help", "?", "keys", "this list", 8),
+    Key("question_mark", "help", "?", "keys", "this list", 20),
     Key("escape", "level", "Esc", "", "one level back"),
     Key("ctrl+z", "suspend", "Ctrl+Z", "", "suspend; fg comes back"),
-    Key("q", "quit", "q", "quit", "quit", 9),
+    Key("q", "quit", "q", "quit", "quit", 21),
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msrtui.kvm.heard import Heard
 from msrtui.qemu.conversation import Outcome, negotiate
+from msrtui.qemu.cpu_request import CpuRequest
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source
 from msrtui.transcript.events import Event
@@ -17,10 +18,11 @@ from msrtui.tui.session import same_place
 class Reader:
     """Runs one QEMU against one source; another QEMU is run from the replies that were heard."""
 
-    def __init__(self, source: Source, qemu: QemuProfile) -> None:
+    def __init__(self, source: Source, qemu: QemuProfile, cpu: CpuRequest | None = None) -> None:
         self.heard = Heard(source.answerer)
         self.qemu = qemu
-        self._stepper = Stepper(negotiate(qemu), self.heard)
+        self.cpu = cpu
+        self._stepper = Stepper(negotiate(qemu, cpu=cpu), self.heard)
 
     @property
     def events(self) -> Sequence[Event]:
@@ -73,15 +75,15 @@ class Reader:
     def again(self) -> None:
         """Forget every reply and stand at the start: each step is a question again."""
         self.heard.forget()
-        self._stepper = Stepper(negotiate(self.qemu), self.heard)
+        self._stepper = Stepper(negotiate(self.qemu, cpu=self.cpu), self.heard)
 
-    def switch(self, qemu: QemuProfile) -> None:
-        """Work it all out again for another QEMU, asking only what was not heard; the reader's place is kept."""
+    def switch(self, qemu: QemuProfile, cpu: CpuRequest | None = None) -> None:
+        """Work it all out again for another QEMU or ``-cpu``, asking only what was not heard; the place is kept."""
         old, count, complete = self._stepper.current, self._stepper.cursor, self._stepper.complete
         at_end = complete and count == len(self._stepper.events)
-        self.qemu = qemu
+        self.qemu, self.cpu = qemu, cpu
         self.heard.recall = True
-        self._stepper = Stepper(negotiate(qemu), self.heard)
+        self._stepper = Stepper(negotiate(qemu, cpu=cpu), self.heard)
         if complete:
             self._stepper.to_end()
         else:

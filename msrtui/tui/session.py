@@ -37,6 +37,18 @@ class Query:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """The same KVM as another QEMU reads it for the same ``-cpu``: each word as the guest gets it.
+
+    ``words`` is empty where that QEMU would end, or has no such ``-cpu``: then ``ended`` says so.
+    """
+
+    label: str
+    words: Mapping[str, int | None]
+    ended: str | None = None
+
+
+@dataclass(frozen=True)
 class Session:
     """Everything that the screen depends on."""
 
@@ -47,6 +59,8 @@ class Session:
     subject: Subject
     at: int | None
     """The event that the dialogue speaks of, None before the first."""
+    cpu: str = "host"
+    """The value of ``-cpu``."""
     outcome: Outcome | None = None
     """What it all led to, once the conversation was run to its end."""
     focus: str = "words"
@@ -57,6 +71,14 @@ class Session:
     asked: int | None = None
     """The MSR of the user's last question, while the dialogue speaks of it."""
     notice: str | None = None
+    lit: frozenset[Subject] = frozenset()
+    """What the last step changed."""
+    only: frozenset[str] = frozenset()
+    """The lists that show only what matters."""
+    grid: bool = False
+    """The detail view shows the 64-bit grid in place of the ladder."""
+    others: tuple[Reading, ...] = ()
+    """The same KVM as other QEMUs read it, once that was worked out."""
 
 
 def first_subject(state: State, qemu: QemuProfile, events: Sequence[Event]) -> Subject:

@@ -14,7 +14,8 @@ from msrtui.snapshot.sources import open_source
 from msrtui.transcript.state import State
 from msrtui.tui.reader import Reader
 from msrtui.tui.view.details import msr_detail
-from msrtui.tui.view.ladder import cells_of, layers_of, word_detail
+from msrtui.tui.view.ladder import Looks, word_detail
+from msrtui.tui.view.layers import cells_of, layers_of
 from msrtui.tui.view.lines import Line
 from msrtui.tui.view.panes import feature_heading, feature_rows, word_rows
 
@@ -41,7 +42,7 @@ def test_bits_that_follow_the_hosts_cpuid_are_question_marks_without_it(capture:
     erms = 9
     assert found.unknown >> erms & 1
     assert cells_of(layers_of(word, found, state), erms)[1:] == ["?", "?", "?"]
-    shown = text_of(word_detail(state, word, QEMU, 80, 60, "as recorded"))
+    shown = text_of(word_detail(state, word, QEMU, Looks(80, 60, "as recorded")))
     assert "no CPUID of the host" in shown
     rows = text_of(word_rows(state, QEMU.tables, {("word", word.name)}, 40))
     assert any("erms" in row and row.rstrip().endswith("?") for row in rows.splitlines())
@@ -62,6 +63,6 @@ def test_a_feature_list_that_the_source_does_not_hold_is_not_known(
     assert "not known" in text_of(feature_rows(state, {}, QEMU.tables, 40))
     assert "not known" in text_of(msr_detail(state, 0x10A, None, QEMU, 80))
     word = QEMU.tables.word_by_name["FEAT_ARCH_CAPABILITIES"]
-    shown = text_of(word_detail(state, word, QEMU, 80, 60, "as recorded"))
+    shown = text_of(word_detail(state, word, QEMU, Looks(80, 60, "as recorded")))
     assert "not known" in shown
     assert "KVM is not asked" not in shown

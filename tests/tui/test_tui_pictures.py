@@ -27,6 +27,8 @@ async def test_the_readmes_picture_shows_what_the_app_shows(root: Path) -> None:
     app = MsrtuiApp(open_source("amd-pvm-linux6.18"), QemuProfile("7.2"), theme="msrtui-dark", tier="full")
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
+        await app.workers.wait_for_complete()
+        await pilot.pause()
         drawn = svg_of(cast("Any", app))
     if os.environ.get("MSRTUI_WRITE_PICTURES"):
         path.write_text(drawn, encoding="utf-8")

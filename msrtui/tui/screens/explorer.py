@@ -1,8 +1,8 @@
-"""The explorer: four panes, the phases, the dialogue. Owns the conversation; every change is a new session."""
+"""The explorer: four panes, the phases, the dialogue. Keys go to the exploration, its session is what is shown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from time import perf_counter
 from typing import ClassVar
@@ -15,20 +15,26 @@ from textual.reactive import Reactive, reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
+from msrtui.errors import BadRequest
 from msrtui.kvm.requests import GetMsrs, HostCpuid, MsrsReply
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.readings import read_feature_msrs
 from msrtui.snapshot.sources import Source
-from msrtui.transcript.events import Event
+from msrtui.tui.exploration import Exploration
 from msrtui.tui.keymap import KEYMAP
-from msrtui.tui.reader import Reader
+from msrtui.tui.others import read_by_others
 from msrtui.tui.screens.help import HelpScreen
-from msrtui.tui.session import Query, Session, Subject, event_of, first_subject, pane_of, subject_of
+from msrtui.tui.screens.what_if import WhatIfScreen
+from msrtui.tui.session import Reading, Session, Subject, pane_of
 from msrtui.tui.view.brand import BRAND_LEAVES, brand, brand_of
 from msrtui.tui.view.frame import PANES, Box
 from msrtui.tui.view.picture import Picture, picture
+from msrtui.tui.view.values import value_of
 from msrtui.tui.widgets.ask_line import AskLine
-from msrtui.tui.widgets.line_view import DetailPane, LineList, LineView
+from msrtui.tui.widgets.detail_pane import DetailPane
+from msrtui.tui.widgets.line_view import LineList, LineView
+
+_LINES = ("title", "phases", "top", "bottom", "dialogue", "keys", "upright-0", "upright-1")
+_LISTS = ("index", "feature", "words")
 
 
 class Asked(Message):
@@ -50,8 +56,17 @@ class CpuNamed(Message):
         self.name = name
 
 
+class OthersRead(Message):
+    """Other QEMUs' ``readings`` of what ``session`` shows."""
+
+    def __init__(self, session: Session, readings: tuple[Reading, ...]) -> None:
+        super().__init__()
+        self.session = session
+        self.readings = readings
+
+
 class ExplorerScreen(Screen[None]):
-    """One KVM, one QEMU, step by step."""
+    """One KVM, one QEMU, step by step. Raises BadRequest where that QEMU has no such ``-cpu``."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
@@ -66,61 +81,70 @@ class ExplorerScreen(Screen[None]):
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
     session: reactive[Session | None] = reactive(None, init=False, layout=False, repaint=False)
 
-    def __init__(self, source: Source, qemu: QemuProfile, glyphs: Mapping[int, str], *, at_start: bool = False) -> None:
+    def __init__(
+        self,
+        source: Source,
+        qemu: QemuProfile,
+        glyphs: Mapping[int, str],
+        *,
+        cpu: str = "host",
+        at_start: bool = False,
+    ) -> None:
         super().__init__()
         self._glyphs = glyphs
-        self._reader = Reader(source, qemu)
-        self._trail: list[Subject] = []
+        self.exploration = Exploration(source, qemu, cpu, at_start=at_start)
         self._boxes: dict[str, Box] = {}
-        self._detailed: Subject | None = None
-        if not at_start:
-            self._reader.ends(1)
-        events, state = self._reader.events, self._reader.state
-        subject = ("event", 0) if at_start else first_subject(state, qemu, events)
-        notice = source.notice.splitlines()[0] if source.notice else None
-        self._first = Session(
-            source,
-            qemu,
-            events,
-            state,
-            subject,
-            event_of(subject, events, state.count),
-            outcome=self._reader.outcome,
-            notice=notice,
-        )
+        self._detailed: object = None
 
     def compose(self) -> ComposeResult:
         """All widgets are there from the start; geometry() says where."""
-        for name in ("title", "phases", "top", "bottom", "dialogue", "keys", "upright-0", "upright-1"):
+        for name in _LINES:
             yield LineView(self._glyphs, id=name)
-        yield LineList(self._glyphs, id="index")
-        yield LineList(self._glyphs, id="feature")
-        yield LineList(self._glyphs, cursor_column=1, id="words")
+        for name in _LISTS:
+            yield LineList(self._glyphs, cursor_column=1 if name == "words" else 0, id=name)
         yield DetailPane(self._glyphs, id="detail")
         yield AskLine("ask")
 
     def on_mount(self) -> None:
-        """Show the first session."""
-        self.session = self._with_readings(self._first)
+        """Show the first session; what takes longer comes after the first paint."""
+        self._follow()
         self.query_one("#words").focus()
-        if self._first.source.live:
+        if self.exploration.session.source.live:
             self._name_the_cpu()
 
+    # --- what takes longer ---------------------------------------------------------------------------------
     @work(thread=True, exclusive=True, group="cpu", exit_on_error=False)
     def _name_the_cpu(self) -> None:
         """Some KVM give no brand string in their table; then the instruction is asked, after the first paint."""
-        if brand(self._first.state.cpuid) is None:
-            leaves = [self._reader.heard.answerer.ask(HostCpuid(leaf, 0)).registers for leaf in BRAND_LEAVES]
+        session = self.exploration.session
+        if brand(session.state.cpuid) is None:
+            leaves = [session.source.answerer.ask(HostCpuid(leaf, 0)).registers for leaf in BRAND_LEAVES]
             name = brand_of([registers for registers in leaves if registers is not None])
             if name is not None:
                 self.post_message(CpuNamed(name))
 
     @on(CpuNamed)
     def _cpu_named(self, message: CpuNamed) -> None:
-        if self.session is not None:
-            source = self.session.source
-            self.session = replace(self.session, source=replace(source, about=replace(source.about, cpu=message.name)))
+        source = self.exploration.session.source
+        named = replace(source, about=replace(source.about, cpu=message.name))
+        self.exploration.session = replace(self.exploration.session, source=named)
+        self._follow()
 
+    @work(thread=True, exclusive=True, group="others", exit_on_error=False)
+    def _ask_the_others(self, session: Session) -> None:
+        """What other QEMUs make of it: ten conversations, from the replies that were heard."""
+        with session.source.answerer.held():
+            readings = read_by_others(self.exploration.reader.heard.fork(), session.qemu, session.cpu)
+        self.post_message(OthersRead(session, readings))
+
+    @on(OthersRead)
+    def _others_read(self, message: OthersRead) -> None:
+        session = self.exploration.session
+        if (session.source, session.cpu) == (message.session.source, message.session.cpu):
+            self.exploration.read_by_others(message.readings)
+            self._follow()
+
+    # --- showing -------------------------------------------------------------------------------------------
     def on_resize(self) -> None:
         """Everything has another place."""
         self._show()
@@ -129,7 +153,13 @@ class ExplorerScreen(Screen[None]):
         """Every change of state ends here."""
         self._show()
 
-    # --- showing -----------------------------------------------------------------------------------------
+    def _follow(self) -> None:
+        """Show what the exploration came to."""
+        session = self.exploration.session
+        self.session = session
+        if not session.others and self.exploration.reader.at_end and session.outcome is not None:
+            self._ask_the_others(session)
+
     def _show(self) -> None:
         session = self.session
         if session is None or not self.size.width:
@@ -137,15 +167,15 @@ class ExplorerScreen(Screen[None]):
         shown = picture(session, self.size.width, self.size.height)
         with self.app.batch_update():
             self._place(shown)
-            for name in ("title", "phases", "top", "bottom", "dialogue", "keys", "upright-0", "upright-1"):
+            for name in _LINES:
                 self.query_one(f"#{name}", LineView).show(shown.fixed.get(name, ()))
-            for name in ("index", "feature", "words"):
+            for name in _LISTS:
                 heading, rows = shown.lists[name]
-                selected = session.subject if pane_of(session.subject, session.state, self._event()) == name else None
-                self.query_one(f"#{name}", LineList).show_list(heading, rows, selected)
-            detail = self.query_one("#detail", DetailPane)
-            detail.show_text(shown.detail, keep=session.subject == self._detailed)
-            self._detailed = session.subject
+                here = pane_of(session.subject, session.state, self.exploration.event) == name
+                self.query_one(f"#{name}", LineList).show_list(heading, rows, session.subject if here else None)
+            what = (session.subject, session.grid)
+            self.query_one("#detail", DetailPane).show_text(shown.detail, keep=what == self._detailed)
+            self._detailed = what
 
     def _place(self, shown: Picture) -> None:
         for name, box in shown.boxes.items():
@@ -162,96 +192,67 @@ class ExplorerScreen(Screen[None]):
     def _asking(self) -> bool:
         return self.has_class("-asking")
 
-    def _event(self) -> Event | None:
-        session = self.session
-        return session.events[session.at] if session is not None and session.at is not None else None
+    def _do(self, move: Callable[[], object]) -> None:
+        """Make a move; what cannot be done says so at the foot."""
+        try:
+            move()
+        except BadRequest as refused:
+            self.exploration.note(str(refused))
+        self._follow()
 
     # --- moving in the conversation ------------------------------------------------------------------------
-    def _change(self, **changes: object) -> None:
-        if self.session is not None:
-            fresh = {"notice": None, "asked": None, "outcome": self._reader.outcome}
-            self.session = self._with_readings(replace(self.session, **{**fresh, **changes}))  # type: ignore[arg-type]
-
-    def _moved(self, **changes: object) -> None:
-        """The reader stands elsewhere: the subject is what the event there is about."""
-        event = self._reader.current
-        subject: Subject = ("event", -1) if event is None else subject_of(event)
-        at = None if event is None else event.n
-        self._change(events=self._reader.events, state=self._reader.state, subject=subject, at=at, **changes)
-
-    def _with_readings(self, session: Session) -> Session:
-        """At the end, values of listed feature MSRs that QEMU did not ask for are asked once, all together.
-
-        Not before: while one steps, each step is one question of QEMU's and nothing else.
-        """
-        wanted = set(session.state.feature_list or ()) - set(session.readings)
-        if not wanted or not self._reader.at_end:
-            return session
-        read = read_feature_msrs(self._reader.heard, tuple(session.state.feature_list or ()))
-        return replace(session, readings={index: reading.value for index, reading in read.items()})
-
     def action_step(self, by: int) -> None:
         """One event on or back."""
-        if self.session is not None and self.session.at is not None:
-            self._reader.stand_at(self.session.at)  # step from what is shown
-        if self._reader.step(by) or by < 0:
-            self._moved()
-        else:
-            self._change(notice="The conversation ends here:  p  goes back,  <  to the start.")
+        self._do(lambda: self.exploration.step(by))
 
     def action_phase(self, by: int) -> None:
         """One phase on or back."""
-        self._reader.phase(by)
-        self._moved()
+        self._do(lambda: self.exploration.phase(by))
 
     def action_ends(self, by: int) -> None:
         """To the start or to the end."""
-        self._reader.ends(by)
-        self._moved()
+        self._do(lambda: self.exploration.ends(by))
 
     def action_again(self) -> None:
         """Forget what KVM said and begin at the start: each step is a question again."""
-        self._reader.again()
-        self._moved(readings={}, queries={})
+        self._do(self.exploration.again)
 
     def action_migratable(self) -> None:
         """The second argument of x86_cpu_get_supported_feature_word, on or off; worked out from what was heard."""
-        session = self.session
-        if session is None:
-            return
-        qemu = replace(session.qemu, migratable=not session.qemu.migratable)
-        self._reader.switch(qemu)
-        events, state = self._reader.events, self._reader.state
-        at = event_of(session.subject, events, state.count)
-        self._change(qemu=qemu, events=events, state=state, at=at)
+        self._do(self.exploration.migratable)
+
+    def action_what_if(self) -> None:
+        """Another QEMU, another machine, another -cpu."""
+        session = self.exploration.session
+        self.app.push_screen(WhatIfScreen(session.qemu, session.cpu, self._glyphs), self._what_if)
+
+    def _what_if(self, chosen: tuple[QemuProfile, str] | None) -> None:
+        if chosen is not None:
+            self._do(lambda: self.exploration.what_if(*chosen))
 
     # --- selecting -----------------------------------------------------------------------------------------
     @on(LineList.Highlighted)
     def _highlighted(self, message: LineList.Highlighted) -> None:
-        session = self.session
-        if session is None or isinstance(message, LineList.Opened) or message.key == session.subject:
+        key = message.key
+        if isinstance(message, LineList.Opened) or not isinstance(key, tuple) or not key:
             return
-        subject = message.key
-        if isinstance(subject, tuple) and subject:
-            self._change(subject=subject, at=event_of(subject, session.events, session.state.count))
+        if key != self.exploration.session.subject:
+            self._do(lambda: self.exploration.look_at(key))
 
     @on(LineList.Opened)
     def _opened_row(self, message: LineList.Opened) -> None:
-        session = self.session
-        key = message.key
-        if session is None or not isinstance(key, tuple):
+        key: Subject | None = message.key if isinstance(message.key, tuple) else None
+        if key is None:
             self.action_open()
             return
-        if key != session.subject:
-            self._trail.append(session.subject)
         if message.pane.id == "words" and key[0] in ("word", "group"):
-            opened = session.opened ^ {key}
+            opened = self.exploration.session.opened ^ {key}
             if key[0] == "word" and key in opened:
                 # the first Enter says why; the bits in the tree come with it
                 self.query_one("#detail").focus()
-            self._change(opened=opened, subject=key, at=event_of(key, session.events, session.state.count))
+            self._do(lambda: self.exploration.follow(key, opened=opened))
         else:
-            self._change(subject=key, at=event_of(key, session.events, session.state.count))
+            self._do(lambda: self.exploration.follow(key))
             self.query_one("#detail").focus()
 
     def action_open(self) -> None:
@@ -260,18 +261,26 @@ class ExplorerScreen(Screen[None]):
 
     def action_back(self) -> None:
         """Back to what was looked at before."""
-        session = self.session
-        if self._trail and session is not None:
-            subject = self._trail.pop()
-            self._change(subject=subject, at=event_of(subject, session.events, session.state.count))
+        self._do(self.exploration.back)
+
+    def action_forward(self) -> None:
+        """Forward again."""
+        self._do(self.exploration.forward)
+
+    def action_only(self) -> None:
+        """In the list with the focus only what matters, or all again."""
+        focus = self.exploration.session.focus
+        self._do(lambda: self.exploration.only_changed(focus if focus in _LISTS else "words"))
+
+    def action_grid(self) -> None:
+        """The 64-bit grid in place of the ladder, and back."""
+        self._do(lambda: self.exploration.change(grid=not self.exploration.session.grid))
 
     # --- panes ---------------------------------------------------------------------------------------------
     def action_next_pane(self, by: int) -> None:
         """To the next pane or the one before."""
-        if self._asking:
-            return
-        at = PANES.index(self.session.focus) if self.session is not None else 0
-        self.action_pane((at + by) % len(PANES) + 1)
+        if not self._asking:
+            self.action_pane((PANES.index(self.exploration.session.focus) + by) % len(PANES) + 1)
 
     def action_pane(self, place: int) -> None:
         """To a pane by its number."""
@@ -280,22 +289,24 @@ class ExplorerScreen(Screen[None]):
     def on_descendant_focus(self) -> None:
         """The pane with the focus grows."""
         name = self.focused.id if self.focused is not None else None
-        if name in PANES and self.session is not None and name != self.session.focus:
-            self.session = replace(self.session, focus=name)
+        if name in PANES and name != self.exploration.session.focus:
+            self.exploration.session = replace(self.exploration.session, focus=name)
+            self._follow()
 
     def action_zoom(self) -> None:
         """The focused pane alone, and back."""
-        if self.session is not None:
-            self._change(zoomed=not self.session.zoomed, notice=self.session.notice)
+        session = self.exploration.session
+        self._do(lambda: self.exploration.change(zoomed=not session.zoomed, notice=session.notice))
 
     def action_level(self) -> None:
         """One level back: the question, the zoom, the detail view."""
+        session = self.exploration.session
         if self._asking:
             self._close_ask()
-            self._change()
-        elif self.session is not None and self.session.zoomed:
+            self._do(self.exploration.change)
+        elif session.zoomed:
             self.action_zoom()
-        elif self.session is not None and self.session.focus == "detail":
+        elif session.focus == "detail":
             self.query_one("#words").focus()
 
     def action_redraw(self) -> None:
@@ -310,89 +321,48 @@ class ExplorerScreen(Screen[None]):
 
     def action_copy(self) -> None:
         """The value under the eyes, to the clipboard; it is printed at the end too."""
-        session = self.session
-        if session is None:
+        session = self.exploration.session
+        value = value_of(session)
+        if value is None:
+            self._do(lambda: self.exploration.note("Nothing here has a value to copy: select an MSR, a word or a bit."))
             return
-        value = self._value_of(session.subject)
-        if value is not None:
-            self.app.copy_to_clipboard(value)
-            copied = getattr(self.app, "copied", None)
-            if isinstance(copied, list):
-                copied.append(value)
-            what = "" if session.subject[0] != "msr" or session.subject[1] in session.readings else ", the index"
-            self._change(notice=f"Copied {value}{what}; it is printed at the end too.")
-
-    def _value_of(self, subject: Subject) -> str | None:
-        session = self.session
-        assert session is not None
-        if subject[0] in ("word", "bit"):
-            found, guest = session.state.words.get(str(subject[1])), session.state.guest.get(str(subject[1]))
-            value = guest.value if guest is not None else found.migratable if found is not None else None
-        elif subject[0] == "msr" and isinstance(subject[1], int):
-            query = session.queries.get(subject[1])
-            value = query.value if query is not None else session.readings.get(subject[1], subject[1])
-        else:
-            return None
-        return None if value is None else f"{value:#x}"
+        self.app.copy_to_clipboard(value)
+        copied = getattr(self.app, "copied", None)
+        if isinstance(copied, list):
+            copied.append(value)
+        what = "" if session.subject[0] != "msr" or session.subject[1] in session.readings else ", the index"
+        self._do(lambda: self.exploration.note(f"Copied {value}{what}; it is printed at the end too."))
 
     # --- asking KVM for one MSR ------------------------------------------------------------------------------
     def action_ask(self) -> None:
         """Open the line where an MSR is named."""
-        session = self.session
-        if session is None:
-            return
+        state = self.exploration.session.state
         self.add_class("-asking")
         # a null pointer holds nothing; a list that the source does not hold is taken for one that lists nothing
-        decided = session.state.feature_null or session.state.feature_unknown
-        listed = () if decided else session.state.feature_list
-        self.query_one(AskLine).open(listed, live=session.source.live)
+        listed = () if state.feature_null or state.feature_unknown else state.feature_list
+        self.query_one(AskLine).open(listed, live=self.exploration.session.source.live)
 
     @on(AskLine.Left)
     def _close_ask(self) -> None:
         self.remove_class("-asking")
         self.query_one(AskLine).close()
-        self.query_one(f"#{self.session.focus if self.session else 'words'}").focus()
+        self.query_one(f"#{self.exploration.session.focus}").focus()
 
     @on(AskLine.Noticed)
     def _ask_noticed(self, message: AskLine.Noticed) -> None:
-        self._change(notice=message.text)
+        self._do(lambda: self.exploration.note(message.text))
 
     @on(AskLine.Named)
     def _named(self, message: AskLine.Named) -> None:
         self._close_ask()
-        if self.session is not None:
-            self._trail.append(self.session.subject)
         self._put_question(message.index, message.listed)
 
     @work(thread=True, exclusive=True, group="ask", exit_on_error=False)
     def _put_question(self, index: int, listed: bool) -> None:
-        session = self.session
-        if session is None:
-            return
         started = perf_counter()
-        reply = session.source.answerer.ask(GetMsrs((index,)))
+        reply = self.exploration.session.source.answerer.ask(GetMsrs((index,)))
         self.post_message(Asked(index, reply, perf_counter() - started, listed))
 
     @on(Asked)
     def _asked(self, message: Asked) -> None:
-        session = self.session
-        if session is None:
-            return
-        earlier = session.queries.get(message.index)
-        heard = session.state.msrs.get(message.index)
-        before = (
-            earlier.value
-            if earlier
-            else heard.values[0]
-            if heard and heard.values
-            else session.readings.get(message.index)
-        )
-        query = Query(message.reply, message.seconds, before, message.listed)
-        word = session.qemu.tables.word_by_msr.get(message.index)
-        subject: Subject = ("word", word.name) if word is not None else ("msr", message.index)
-        self._change(
-            queries={**session.queries, message.index: query},
-            subject=subject,
-            at=event_of(subject, session.events, session.state.count),
-            asked=message.index,
-        )
+        self._do(lambda: self.exploration.answered(message.index, message.reply, message.seconds, message.listed))

@@ -11,7 +11,7 @@ from textual.screen import Screen
 
 from msrtui.tui.keymap import KEYMAP
 from msrtui.tui.view.lines import Line, dim, head, line
-from msrtui.tui.widgets.line_view import DetailPane
+from msrtui.tui.widgets.detail_pane import DetailPane
 
 
 class HelpScreen(Screen[None]):
@@ -47,5 +47,6 @@ def help_lines() -> list[Line]:
         ("✓", "QEMU keeps a flag for it; a phase that is behind"),
         ("≠", "a guest gets something else than KVM answered"),
         ("✗", "QEMU ended here"),
+        ("k q m", "in the grid: the bit is gone behind KVM, QEMU, migratable"),
     )
     return lines + [line(f" {sign:>10}   ", text) for sign, text in signs]

@@ -100,16 +100,19 @@ def short_cpu(name: str | None) -> str:
     return " ".join(text.split("@")[0].split())
 
 
-def title_line(source: str, about: About, cpu: str | None, qemu: QemuProfile, width: int) -> Line:
-    """Which host, which KVM, which QEMU. The least telling parts give way first."""
+def title_line(source: str, about: About, brand: str | None, qemu: QemuProfile, cpu: str, width: int) -> Line:
+    """Which host, which KVM, which QEMU, which ``-cpu``. The least telling parts give way first."""
     kernel = f"Linux {about.kernel.split('-')[0].split('+')[0]}" if about.kernel else ""
     carrier = f" ({about.carried_by})" if about.carried_by else ""
-    cpu_text = short_cpu(cpu or about.cpu)
+    cpu_text = short_cpu(brand or about.cpu)
     cpu_part = f"{cpu_text}{carrier}" if cpu_text else ""
     facts = [part for part in (cpu_part, kernel, about.vendor_module or "") if part]
     extra = [f"irqchip {qemu.irqchip}"] if width >= 110 or qemu.irqchip != "on" else []
     flags = ["migratable" if qemu.migratable else "migratable=off"] if width >= 110 or not qemu.migratable else []
-    right = "  ".join([f"QEMU {qemu.label}", "-cpu host", *flags, *extra, *(["cpu-pm"] if qemu.cpu_pm else [])])
+    machine = [qemu.machine] if qemu.machine != "none" else []
+    chosen = cpu if len(cpu) <= width // 4 else cpu[: width // 4 - 1] + "…"
+    more = ["cpu-pm"] if qemu.cpu_pm else []
+    right = "  ".join([f"QEMU {qemu.label}", *machine, f"-cpu {chosen}", *flags, *extra, *more])
     name = "this host" if source == "live" else source
     room = width - len(right) - 2
     left = "   ".join([name, *facts])

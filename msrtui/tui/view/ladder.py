@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from msrtui.qemu.models import with_guest_lineage
@@ -9,71 +10,53 @@ from msrtui.qemu.negotiation import Decision
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.rules import RULES
 from msrtui.qemu.tables import FeatureWord
-from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import SupportedWord, bits_of
 from msrtui.report.sentences import bit_label, decision_text, names_in, numbers_in
-from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN, marks
+from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
 from msrtui.transcript.state import State
+from msrtui.tui.view.grid import grid_lines
+from msrtui.tui.view.layers import Layer, cells_of, layers_of
 from msrtui.tui.view.lines import Line, Span, dim, ends, grouped, head, line, mark, wrap
-
-
-class Layer(NamedTuple):
-    """One column: its name, its value (None: not known), or ``reached`` False where it has not come to that.
-
-    ``unknown`` are single bits that could not be decided: 0 in the value, and no statement.
-    """
-
-    name: str
-    value: int | None
-    reached: bool = True
-    unknown: int = 0
-
-
-def layers_of(word: FeatureWord, found: SupportedWord | None, state: State) -> tuple[Layer, ...]:
-    """KVM, QEMU, migratable, guest: the value of the word in each, as far as the conversation has come."""
-    guest = state.guest.get(word.name)
-    if found is None:
-        return tuple(Layer(name, None, reached=False) for name in ("KVM", "QEMU", "migr", "guest"))
-    kvm: int | None = found.kvm
-    if kvm is not None and is_control_word(word):
-        kvm >>= 32  # a control's bit is in the half that says what may be 1
-    if kvm is None and found.supported is not None:
-        kvm = 0  # KVM does not list it
-    return (
-        Layer("KVM", kvm),
-        Layer("QEMU", found.supported, unknown=found.unknown),
-        Layer("migr", found.migratable, unknown=found.unknown),
-        Layer("guest", guest.value if guest else None, reached=guest is not None, unknown=found.unknown),
-    )
-
-
-def cells_of(layers: tuple[Layer, ...], bit: int) -> list[str]:
-    """One row: 1 = set, - = this layer took it away, · = never set, ? = not known, blank after it was taken."""
-    reached = [layer for layer in layers if layer.reached]
-    row = marks([layer.value for layer in reached], bit, layers[-1].unknown)
-    return [cell.strip() for cell in row] + [""] * (len(layers) - len(reached))
-
 
 _COLUMNS = {"KVM": 5, "QEMU": 6, "migr": 6, "guest": 7, "vCPU": 6}
 
 
-def word_detail(state: State, word: FeatureWord, qemu: QemuProfile, width: int, height: int, asked: str) -> list[Line]:
-    """Everything about one word: the ladder, the value in each layer, and why.
+class Looks(NamedTuple):
+    """How a word is shown: the size of its pane, where KVM's answer is ``asked``, the ``-cpu``, the second view
+    (``grid``), whether the reasons come first (``why_first``), and what other QEMUs make of it in so many rows."""
 
-    ``asked`` says where KVM's answer is from. Where all bits do not fit the values stand above them.
+    width: int
+    height: int
+    asked: str
+    cpu: str = "host"
+    grid: bool = False
+    why_first: bool = False
+    others: Callable[[int], list[Line]] = lambda _: []
+
+
+def word_detail(state: State, word: FeatureWord, qemu: QemuProfile, how: Looks) -> list[Line]:
+    """Everything about one word: the ladder or the grid, the value in each layer, other QEMUs' readings, and why.
+
+    Where all bits do not fit the values stand above them.
     """
+    width, height = how.width, how.height
     found = state.words.get(word.name)
     layers = layers_of(word, found, state)
     place = f"MSR {word.index:#x}" if word.kind == "msr" else word.where
     title = ends([" ", head(word.name)], [dim(f"{place} ")], width)
     if found is None:
         return [title, line(dim(" not asked yet:  n  steps on,  >  goes to the end"))]
-    rows = _rows(word, layers, width)
-    values = _values(word, found, layers, state, qemu, asked, width)
+    rows = grid_lines(word, layers, width) if how.grid else _rows(word, layers, width)
+    values = _values(word, found, layers, state, qemu, how)
     lists = _lists(word, state) if height >= 24 and width >= 56 else []
     top = [title, *lists, *([Line()] if lists else [])]
     body = [*rows, Line(), *values] if len(top) + len(rows) + 1 + len(values) <= height else [*values, Line(), *rows]
-    return [*top, *body, Line(), *_why(word, found, state, qemu, width)]
+    others = how.others(max(height - len(top) - len(body) - 1, 3))
+    more = [_why(word, found, state, qemu, width), *([others] if others else [])]
+    lines = [*top, *body]
+    for part in more if how.why_first else reversed(more):
+        lines += [Line(), *part]
+    return lines
 
 
 def _rows(word: FeatureWord, layers: tuple[Layer, ...], width: int) -> list[Line]:
@@ -105,15 +88,15 @@ def _values(
     layers: tuple[Layer, ...],
     state: State,
     qemu: QemuProfile,
-    asked: str,
-    width: int,
+    how: Looks,
 ) -> list[Line]:
+    width = how.width
     digits = 16 if word.kind == "msr" else 8
     notes = {
-        "KVM": _kvm_note(found, asked),
+        "KVM": _kvm_note(found, how.asked),
         "QEMU": _qemu_note(word, found),
         "migr": _migratable_note(word, found, qemu),
-        "guest": _guest_note(word, state, qemu),
+        "guest": _guest_note(word, state, qemu, how.cpu),
     }
     lines: list[Line] = []
     for layer in layers:
@@ -165,7 +148,7 @@ def _migratable_note(word: FeatureWord, found: SupportedWord, qemu: QemuProfile)
     return " ".join(bit_label(word, bit) for bit in bits_of(dropped)[:3]) + " cannot migrate"
 
 
-def _guest_note(word: FeatureWord, state: State, qemu: QemuProfile) -> str:
+def _guest_note(word: FeatureWord, state: State, qemu: QemuProfile, cpu: str) -> str:
     guest = state.guest.get(word.name)
     if guest is None:
         return ""
@@ -180,7 +163,7 @@ def _guest_note(word: FeatureWord, state: State, qemu: QemuProfile) -> str:
     if last is not None and last.rule == "dependency":
         owner = qemu.tables.word_by_name[last.params["from"]]
         return f"{names_in(owner, last.params['mask'], 1)} off"
-    return next((reasons[step.rule] for step in reversed(guest.lineage) if step.rule in reasons), "-cpu host")
+    return next((reasons[step.rule] for step in reversed(guest.lineage) if step.rule in reasons), f"-cpu {cpu}")
 
 
 def _lists(word: FeatureWord, state: State) -> list[Line]:

@@ -13,9 +13,18 @@ from msrtui.transcript.state import State
 from msrtui.tui.view.lines import Line, cut, dim, ends, head, line, mark, short_value
 
 
-def heading(title: str, right: str, width: int, focused: bool) -> Line:
-    """A pane's heading: its name, and what it counts."""
-    return ends([" ", head(title) if focused else title], [dim(f"{right} ")], width)
+def heading(title: str, right: str, width: int, focused: bool, *, only: bool = False) -> Line:
+    """A pane's heading: its name, what it counts, and whether it shows only what matters."""
+    return ends([" ", head(title) if focused else title, mark(" ≠") if only else ""], [dim(f"{right} ")], width)
+
+
+def lit(row: Line) -> Line:
+    """A row that the last step changed."""
+    return Line(tuple((text, "mark" if role == "" else role) for text, role in row.spans), row.key)
+
+
+ALL = "x  shows all"
+"""How a list that a filter has emptied is filled again."""
 
 
 # --- KVM's index list ------------------------------------------------------------------------------------------
@@ -26,14 +35,16 @@ def index_heading(state: State) -> tuple[str, str]:
     return "KVM index list", f"{len(state.flags)} of {len(state.index_list)}"
 
 
-def index_rows(state: State, width: int) -> list[Line]:
-    """One row an index in KVM's order; ✓ where it sets a has_msr_* flag. Empty: why."""
+def index_rows(state: State, width: int, *, only: bool = False) -> list[Line]:
+    """One row an index in KVM's order; ✓ where it sets a has_msr_* flag, ``only`` those. Empty: why."""
     if state.index_list is None:
         if state.index_wanted is not None:
             return [line(dim(" not fetched yet"))]
         return [line(dim(" " + _not_asked(state)))]
     if not state.index_list:
         return [line(dim(" KVM lists no MSR"))]
+    if only and not state.flags:
+        return [line(dim(f" none sets a flag:  {ALL}"))]
     rows: list[Line] = []
     array = ""
     counts: dict[str, int] = {}
@@ -41,6 +52,8 @@ def index_rows(state: State, width: int) -> list[Line]:
     for found in placements:
         counts[found.array or "?"] = counts.get(found.array or "?", 0) + 1
     for index, found in zip(state.index_list, placements, strict=True):
+        if only and index not in state.flags:
+            continue
         name = found.array or "?"
         if name != array and width >= 32:
             array = name
@@ -65,8 +78,10 @@ def feature_heading(state: State) -> tuple[str, str]:
     return "kvm_feature_msrs", "null" if state.feature_null else "?" if state.feature_unknown else ""
 
 
-def feature_rows(state: State, readings: Mapping[int, int | None], tables: Tables, width: int) -> list[Line]:
-    """One row a feature MSR in KVM's order, with the value; ≠ where a guest gets something else.
+def feature_rows(
+    state: State, readings: Mapping[int, int | None], tables: Tables, width: int, *, only: bool = False
+) -> list[Line]:
+    """One row a feature MSR in KVM's order, with the value; ≠ where a guest gets something else, ``only`` those.
 
     ``readings`` are msrtui's own questions for values that QEMU has not asked for; they stand in the background.
     """
@@ -80,7 +95,10 @@ def feature_rows(state: State, readings: Mapping[int, int | None], tables: Table
     rows = []
     for index in state.feature_list:
         word = tables.word_by_msr.get(index)
-        sign = mark(" ≠ ") if word is not None and differs(state, word) else "   "
+        changed = word is not None and differs(state, word)
+        if only and not changed:
+            continue
+        sign = mark(" ≠ ") if changed else "   "
         reply = state.msrs.get(index)
         asked = reply is not None and bool(reply.values)
         value = reply.values[0] if reply is not None and reply.values else readings.get(index)
@@ -93,7 +111,7 @@ def feature_rows(state: State, readings: Mapping[int, int | None], tables: Table
                 ("msr", index),
             )
         )
-    return rows
+    return rows or [line(dim(f" a guest gets all as it is:  {ALL}" if only else " KVM lists no feature MSR"))]
 
 
 def differs(state: State, word: FeatureWord) -> bool:
@@ -131,13 +149,15 @@ def _has(state: State, word: str, bit: int) -> bool:
     return bool((_value(state, word) or 0) >> bit & 1)
 
 
-def word_rows(state: State, tables: Tables, opened: Collection[object], width: int) -> list[Line]:
-    """A tree: MSR words first, CPUID words after; bits below a word that is open."""
+def word_rows(
+    state: State, tables: Tables, opened: Collection[object], width: int, *, only: bool = False
+) -> list[Line]:
+    """A tree: MSR words first, CPUID words after; bits below a word that is open. ``only`` those that differ."""
     if not state.words:
         return [line(dim(" " + _not_asked(state)))]
     rows: list[Line] = []
     for kind, title in (("msr", "MSR words"), ("cpuid", "CPUID words")):
-        words = [word for word in tables.words if word.kind == kind]
+        words = [word for word in tables.words if word.kind == kind and (not only or differs(state, word))]
         shut = ("group", kind) in opened
         rows.append(ends([" ▸ " if shut else " ▾ ", title], [dim(f"{len(words)} ")], width, ("group", kind)))
         if not shut:

@@ -17,8 +17,9 @@ from msrtui.tui.view.brand import brand
 from msrtui.tui.view.details import event_detail, msr_detail, padded
 from msrtui.tui.view.dialogue import dialogue_lines
 from msrtui.tui.view.frame import Box, geometry, hairline, phase_line, title_line
-from msrtui.tui.view.ladder import word_detail
+from msrtui.tui.view.ladder import Looks, word_detail
 from msrtui.tui.view.lines import Line, dim, ends, head, line, mark, wrap
+from msrtui.tui.view.others import others_lines
 
 
 class Picture(NamedTuple):
@@ -42,22 +43,23 @@ def picture(session: Session, width: int, height: int) -> Picture:
     place = geometry(width, height, session.focus, rough, session.zoomed)
     box = place.panes
     focused = session.focus
+    only = session.only
+    headings = {
+        "index": panes.index_heading(state),
+        "feature": panes.feature_heading(state),
+        "words": panes.words_heading(state, tables),
+    }
+    rows = {
+        "index": panes.index_rows(state, box["index"].width, only="index" in only),
+        "feature": panes.feature_rows(state, session.readings, tables, box["feature"].width, only="feature" in only),
+        "words": panes.word_rows(state, tables, session.opened, box["words"].width, only="words" in only),
+    }
     lists = {
-        "index": _list(
-            panes.index_heading(state), panes.index_rows(state, box["index"].width), box["index"], focused == "index"
-        ),
-        "feature": _list(
-            panes.feature_heading(state),
-            panes.feature_rows(state, session.readings, tables, box["feature"].width),
-            box["feature"],
-            focused == "feature",
-        ),
-        "words": _list(
-            panes.words_heading(state, tables),
-            panes.word_rows(state, tables, session.opened, box["words"].width),
-            box["words"],
-            focused == "words",
-        ),
+        name: (
+            panes.heading(*headings[name], box[name].width, focused == name, only=name in only),
+            [panes.lit(row) if row.key in session.lit else row for row in rows[name]],
+        )
+        for name in headings
     }
     event = session.events[session.at] if session.at is not None and session.at < len(session.events) else None
     seen = {entry.phase for entry in session.events[: state.count]}
@@ -75,7 +77,7 @@ def picture(session: Session, width: int, height: int) -> Picture:
         "ask": Box(0, height - 1, width, 1),
     }
     fixed = {
-        "title": [title_line(session.source.name, session.source.about, brand(state.cpuid), qemu, width)],
+        "title": [title_line(session.source.name, session.source.about, brand(state.cpuid), qemu, session.cpu, width)],
         "phases": [phase_line(seen, event.phase if event else None, state.end is not None, width)],
         "top": [hairline(width, place.uprights, "┬")],
         "bottom": [hairline(width, place.uprights, "┴")],
@@ -84,10 +86,6 @@ def picture(session: Session, width: int, height: int) -> Picture:
         **{name: [line(dim("│"))] * body for name in uprights},
     }
     return Picture(boxes, fixed, lists, _detail(session, box["detail"]))
-
-
-def _list(named: tuple[str, str], rows: list[Line], box: Box, focused: bool) -> tuple[Line, list[Line]]:
-    return panes.heading(*named, box.width, focused), rows
 
 
 def _detail(session: Session, box: Box) -> list[Line]:
@@ -127,7 +125,12 @@ def _detail(session: Session, box: Box) -> list[Line]:
 def _with_query(session: Session, word: FeatureWord, box: Box) -> list[Line]:
     source = session.source
     asked = "asked on /dev/kvm" if source.live else "as recorded"
-    lines = word_detail(session.state, word, session.qemu, box.width, box.height, asked)
+
+    def others(rows: int) -> list[Line]:
+        return others_lines(word, session.others, session.qemu.label, box.width, rows)
+
+    how = Looks(box.width, box.height, asked, session.cpu, session.grid, session.focus == "detail", others)
+    lines = word_detail(session.state, word, session.qemu, how)
     query = session.queries.get(word.index) if word.kind == "msr" else None
     return lines if query is None else [lines[0], *_query_lines(query), *lines[1:]]
 

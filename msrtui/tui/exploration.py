@@ -1,0 +1,219 @@
+"""The explorer without a screen: one conversation, where one stands in it, and every way that changes.
+
+What a key does is a method here, each of which leaves a new ``session``. Nothing here draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from msrtui.kvm.requests import MsrsReply
+from msrtui.qemu.cpu_request import parse, profile_for
+from msrtui.qemu.profile import QemuProfile
+from msrtui.report.readings import read_feature_msrs
+from msrtui.snapshot.sources import Source
+from msrtui.transcript.events import Event
+from msrtui.transcript.state import State
+from msrtui.tui.reader import Reader
+from msrtui.tui.session import Query, Reading, Session, Subject, event_of, first_subject, subject_of
+
+
+class Exploration:
+    """One KVM read by one QEMU. Raises BadRequest where that QEMU has no such ``-cpu``."""
+
+    def __init__(self, source: Source, qemu: QemuProfile, cpu: str = "host", *, at_start: bool = False) -> None:
+        request = parse(cpu, qemu)
+        qemu = profile_for(request, qemu)
+        self.reader = Reader(source, qemu, request)
+        self._back: list[Subject] = []
+        self._forward: list[Subject] = []
+        if not at_start:
+            self.reader.ends(1)
+        events, state = self.reader.events, self.reader.state
+        subject: Subject = ("event", 0) if at_start else first_subject(state, qemu, events)
+        notice = source.notice.splitlines()[0] if source.notice else None
+        self.session = self._with_readings(
+            Session(
+                source,
+                qemu,
+                events,
+                state,
+                subject,
+                event_of(subject, events, state.count),
+                cpu=cpu,
+                outcome=self.reader.outcome,
+                notice=notice,
+            )
+        )
+
+    @property
+    def event(self) -> Event | None:
+        """The event that the dialogue speaks of."""
+        return None if self.session.at is None else self.session.events[self.session.at]
+
+    def change(self, **changes: Any) -> None:
+        """Another session: what was said and what was lit in the one before is over."""
+        fresh: dict[str, Any] = {"notice": None, "asked": None, "lit": frozenset(), "outcome": self.reader.outcome}
+        self.session = self._with_readings(replace(self.session, **{**fresh, **changes}))
+
+    def note(self, text: str) -> None:
+        """Say something at the foot."""
+        self.change(notice=text)
+
+    # --- moving in the conversation ------------------------------------------------------------------------
+    def step(self, by: int) -> None:
+        """One event on or back."""
+        if self.session.at is not None:
+            self.reader.stand_at(self.session.at)  # step from what is shown
+        if self.reader.step(by) or by < 0:
+            self._moved()
+        else:
+            self.note("The conversation ends here:  p  goes back,  <  to the start.")
+
+    def phase(self, by: int) -> None:
+        """One phase on or back."""
+        self.reader.phase(by)
+        self._moved()
+
+    def ends(self, by: int) -> None:
+        """To the start or to the end."""
+        self.reader.ends(by)
+        self._moved()
+
+    def again(self) -> None:
+        """Forget what KVM said and begin at the start: each step is a question again."""
+        self.reader.again()
+        self._moved(readings={}, queries={}, others=())
+
+    def _moved(self, **changes: Any) -> None:
+        """The reader stands elsewhere: the subject is what the event there is about."""
+        event, before = self.reader.current, self.session.state
+        state = self.reader.state
+        subject: Subject = ("event", -1) if event is None else subject_of(event)
+        at = None if event is None else event.n
+        lit = changed(before, state) if state.count else frozenset()
+        self.change(events=self.reader.events, state=state, subject=subject, at=at, lit=lit, **changes)
+
+    def _with_readings(self, session: Session) -> Session:
+        """At the end, values of listed feature MSRs that QEMU did not ask for are asked once, all together.
+
+        Not before: while one steps, each step is one question of QEMU's and nothing else.
+        """
+        wanted = set(session.state.feature_list or ()) - set(session.readings)
+        if not wanted or not self.reader.at_end:
+            return session
+        read = read_feature_msrs(self.reader.heard, tuple(session.state.feature_list or ()))
+        return replace(session, readings={index: reading.value for index, reading in read.items()})
+
+    # --- what if -------------------------------------------------------------------------------------------
+    def what_if(self, qemu: QemuProfile, cpu: str) -> None:
+        """Another QEMU or another ``-cpu``, worked out from what was heard; what becomes another value is lit.
+
+        Raises BadRequest where that QEMU has no such ``-cpu``; then nothing has changed.
+        """
+        session = self.session
+        request = parse(cpu, qemu)
+        profile = profile_for(request, qemu)
+        self.reader.switch(profile, request)
+        events, state = self.reader.events, self.reader.state
+        subject = session.subject
+        if subject[0] in ("word", "bit") and subject[1] not in profile.tables.word_by_name:
+            subject = first_subject(state, profile, events)
+        at = event_of(subject, events, state.count)
+        if session.at is None or subject[0] == "event":
+            at = None if self.reader.current is None else self.reader.current.n
+            subject = subject if subject[0] != "event" or at is None else ("event", at)
+        self.change(
+            qemu=qemu if qemu.migratable == profile.migratable else profile,
+            cpu=cpu,
+            events=events,
+            state=state,
+            subject=subject,
+            at=at,
+            lit=changed(session.state, state),
+            others=session.others if cpu == session.cpu and _alike(qemu, session.qemu) else (),
+        )
+
+    def migratable(self) -> None:
+        """The second argument of x86_cpu_get_supported_feature_word, on or off."""
+        self.what_if(replace(self.session.qemu, migratable=not self.session.qemu.migratable), self.session.cpu)
+
+    def read_by_others(self, readings: tuple[Reading, ...]) -> None:
+        """What other QEMUs make of the same KVM."""
+        self.session = replace(self.session, others=readings)
+
+    # --- selecting -----------------------------------------------------------------------------------------
+    def look_at(self, subject: Subject, **changes: Any) -> None:
+        """Look at something, without a trace to come back along."""
+        session = self.session
+        self.change(subject=subject, at=event_of(subject, session.events, session.state.count), **changes)
+
+    def follow(self, subject: Subject, **changes: Any) -> None:
+        """Look at something, and remember where one came from."""
+        if subject != self.session.subject:
+            self._back.append(self.session.subject)
+            self._forward.clear()
+        self.look_at(subject, **changes)
+
+    def back(self) -> bool:
+        """Back along the links; False where there is nothing to come back to."""
+        return self._along(self._back, self._forward)
+
+    def forward(self) -> bool:
+        """Forward again."""
+        return self._along(self._forward, self._back)
+
+    def _along(self, taken: list[Subject], left: list[Subject]) -> bool:
+        if not taken:
+            return False
+        left.append(self.session.subject)
+        self.look_at(taken.pop())
+        return True
+
+    def only_changed(self, pane: str) -> None:
+        """In one list only what matters, or all again."""
+        self.change(only=self.session.only ^ {pane})
+
+    # --- the user's own question -----------------------------------------------------------------------------
+    def answered(self, index: int, reply: MsrsReply, seconds: float, listed: bool) -> None:
+        """KVM answered a question of the user's."""
+        session = self.session
+        earlier, heard = session.queries.get(index), session.state.msrs.get(index)
+        before = session.readings.get(index)
+        if earlier:
+            before = earlier.value
+        elif heard and heard.values:
+            before = heard.values[0]
+        queries: Mapping[int, Query] = {**session.queries, index: Query(reply, seconds, before, listed)}
+        word = session.qemu.tables.word_by_msr.get(index)
+        self.follow(("word", word.name) if word is not None else ("msr", index), queries=queries, asked=index)
+
+
+def changed(before: State, after: State) -> frozenset[Subject]:
+    """What has another value in ``after``: MSRs of the lists, has_msr flags, feature words."""
+    lit: set[Subject] = set()
+    if before.index_list != after.index_list:
+        lit.update(("msr", index) for index in after.index_list or ())
+    lit.update(("msr", index) for index in after.flags.keys() ^ before.flags.keys())
+    if before.feature_list != after.feature_list:
+        lit.update(("msr", index) for index in after.feature_list or ())
+    lit.update(("msr", index) for index, reply in after.msrs.items() if before.msrs.get(index) != reply)
+    for name, word in after.words.items():
+        earlier, guest, guest_earlier = before.words.get(name), after.guest.get(name), before.guest.get(name)
+        now = (word.kvm, word.supported, word.migratable, guest.value if guest else None)
+        then = earlier and (
+            earlier.kvm,
+            earlier.supported,
+            earlier.migratable,
+            guest_earlier.value if guest_earlier else None,
+        )
+        if now != then:
+            lit.add(("word", name))
+    return frozenset(lit)
+
+
+def _alike(one: QemuProfile, other: QemuProfile) -> bool:
+    """Whether two profiles differ in the version at most."""
+    return replace(one, label=other.label) == other

@@ -1,0 +1,81 @@
+"""The detail view: a text that scrolls, with a cursor that stands on its links."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import events
+
+from msrtui.tui.view.lines import Line
+from msrtui.tui.widgets.line_view import LineList
+
+_NO_LINE = Line()
+
+
+class DetailPane(LineList):
+    """Scrolls as a text. A line that stands for something is a link: the arrows stop there, Enter and a click follow.
+
+    Until an arrow was pressed no link is chosen, and Enter opens nothing.
+    """
+
+    _link: int | None = None
+
+    @property
+    def selected(self) -> object:
+        """What the chosen link stands for."""
+        return self._lines[self._link].key if self._link is not None and self._link < len(self._lines) else None
+
+    def show_text(self, lines: Sequence[Line], *, keep: bool) -> None:
+        """Show another subject from its top, or (``keep``) the same one where it stands."""
+        heading, rows = (lines[0], list(lines[1:])) if lines else (_NO_LINE, [])
+        if not keep:
+            self._cursor = self._top = 0
+            self._link = None
+        elif self._link is not None and (self._link >= len(rows) or rows[self._link].key is None):
+            self._link = None
+        self.show_list(heading, rows)
+
+    def move(self, by: int) -> None:
+        """To the next link in view, else scroll."""
+        step = 1 if by > 0 else -1
+        if abs(by) == 1:
+            start = self._link if self._link is not None and self._in_view(self._link) else self._edge(step)
+            place = start + step
+            while self._in_view(place):
+                if self._lines[place].key is not None:
+                    self._choose(place)
+                    return
+                place += step
+        self._scroll(by)
+
+    def move_to(self, place: int, direction: int = 1) -> None:
+        """Scroll to a line."""
+        self._scroll(place - self._top)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click follows a link."""
+        place = event.y - 1 + self._top
+        if event.y > 0 and place < len(self._lines) and self._lines[place].key is not None:
+            self._choose(place)
+            self.post_message(self.Opened(self, self._lines[place].key))
+
+    def _edge(self, step: int) -> int:
+        return self._top - 1 if step > 0 else min(self._top + self._visible, len(self._lines))
+
+    def _in_view(self, place: int) -> bool:
+        return self._top <= place < min(self._top + self._visible, len(self._lines))
+
+    def _choose(self, place: int) -> None:
+        before, self._link, self._cursor = self._link, place, place
+        for row in (before, place):
+            if row is not None:
+                self.refresh_row(row - self._top + 1)
+
+    def _scroll_to_cursor(self) -> None:
+        self._top = max(0, min(self._top, max(len(self._lines) - self._visible, 0)))
+
+    def _resized(self) -> None:
+        self._scroll_to_cursor()
+
+    def _shows_cursor(self) -> bool:
+        return self._link is not None
