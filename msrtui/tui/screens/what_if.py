@@ -60,6 +60,7 @@ class WhatIfScreen(ModalScreen["tuple[QemuProfile, str] | None"]):
         Binding("escape", "leave", "leave", show=False),
         Binding("left", "turn(-1)", "before", show=False),
         Binding("right", "turn(1)", "next", show=False),
+        Binding("tab,shift+tab", "type", "type a -cpu", show=False, priority=True),
     ]
 
     def __init__(self, qemu: QemuProfile, cpu: str, glyphs: Mapping[int, str]) -> None:
@@ -77,7 +78,9 @@ class WhatIfScreen(ModalScreen["tuple[QemuProfile, str] | None"]):
 
     def on_mount(self) -> None:
         """Stand on the version."""
-        self.query_one("#cpu", Input).cursor_blink = False
+        typed = self.query_one("#cpu", Input)
+        typed.cursor_blink = False
+        typed.display = False
         self._show("QEMU")
         self.query_one("#choices").focus()
 
@@ -172,6 +175,12 @@ class WhatIfScreen(ModalScreen["tuple[QemuProfile, str] | None"]):
             self._show()
             return
         self.dismiss((self._qemu, self._cpu))
+
+    def action_type(self) -> None:
+        """To the line where any -cpu can be typed, and back to the choices."""
+        typed = self.query_one("#cpu", Input)
+        typed.display = not typed.display
+        (typed if typed.display else self.query_one("#choices")).focus()
 
     def action_leave(self) -> None:
         """Nothing shall change."""
