@@ -5,17 +5,20 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from msrtui.host import facts
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source, open_source
 from msrtui.tui.app import MsrtuiApp
 from msrtui.tui.keymap import KEYMAP, key_line
 from msrtui.tui.screens.explorer import ExplorerScreen
-from msrtui.tui.widgets.line_view import DetailPane, LineList
+from msrtui.tui.widgets.detail_pane import DetailPane
+from msrtui.tui.widgets.line_view import LineList
 
 EPYC = "amd-pvm-linux6.18"
 SKYLAKE = "intel-skylake-bochs-linux6.12"
@@ -342,3 +345,22 @@ async def test_the_help_lists_every_key() -> None:
         text = "\n".join(line.text for line in running.screen.query_one(DetailPane).lines)
         for key in KEYMAP:
             assert key.help in text or key.help in "\n".join(shown(running))
+
+
+@pytest.mark.live
+async def test_a_kvm_that_was_reloaded_meanwhile_is_said_and_asking_again_ends_it(
+    live_source: Source, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    modules = tmp_path / "module"
+    (modules / "kvm_amd").mkdir(parents=True)
+    monkeypatch.setattr(facts, "SYS_MODULE", modules)
+    running = app(live_source)
+    async with running.run_test(size=(80, 24)) as pilot:
+        await pilot.press("p")
+        assert "reloaded" not in "\n".join(shown(running))
+        (modules / "kvm_amd").rename(tmp_path / "before")
+        (modules / "kvm_amd").mkdir()
+        await pilot.press("p")
+        assert "kvm_amd was reloaded: r asks everything again" in "\n".join(shown(running))
+        await pilot.press("r", "n")
+        assert "reloaded" not in "\n".join(shown(running))

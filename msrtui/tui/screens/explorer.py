@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from time import perf_counter
 from typing import ClassVar
 
 from textual import on, work
@@ -16,6 +16,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from msrtui.errors import BadRequest
+from msrtui.host.reload import mark, reloaded
 from msrtui.kvm.requests import GetMsrs, HostCpuid, MsrsReply
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source
@@ -95,6 +96,8 @@ class ExplorerScreen(Screen[None]):
         self.exploration = Exploration(source, qemu, cpu, at_start=at_start)
         self._boxes: dict[str, Box] = {}
         self._detailed: object = None
+        self._mark = mark() if source.live else {}
+        self._since = time.strftime("%H:%M")
 
     def compose(self) -> ComposeResult:
         """All widgets are there from the start; geometry() says where."""
@@ -193,11 +196,15 @@ class ExplorerScreen(Screen[None]):
         return self.has_class("-asking")
 
     def _do(self, move: Callable[[], object]) -> None:
-        """Make a move; what cannot be done says so at the foot."""
+        """Make a move; what cannot be done says so at the foot, and so does a KVM that is another one now."""
         try:
             move()
         except BadRequest as refused:
             self.exploration.note(str(refused))
+        if self._mark and (changed := reloaded(self._mark, mark())) is not None:
+            self.exploration.session = replace(
+                self.exploration.session, notice=f"Since {self._since} {changed}:  r  asks everything again."
+            )
         self._follow()
 
     # --- moving in the conversation ------------------------------------------------------------------------
@@ -215,6 +222,8 @@ class ExplorerScreen(Screen[None]):
 
     def action_again(self) -> None:
         """Forget what KVM said and begin at the start: each step is a question again."""
+        if self._mark:
+            self._mark, self._since = mark(), time.strftime("%H:%M")
         self._do(self.exploration.again)
 
     def action_migratable(self) -> None:
@@ -359,9 +368,9 @@ class ExplorerScreen(Screen[None]):
 
     @work(thread=True, exclusive=True, group="ask", exit_on_error=False)
     def _put_question(self, index: int, listed: bool) -> None:
-        started = perf_counter()
+        started = time.perf_counter()
         reply = self.exploration.session.source.answerer.ask(GetMsrs((index,)))
-        self.post_message(Asked(index, reply, perf_counter() - started, listed))
+        self.post_message(Asked(index, reply, time.perf_counter() - started, listed))
 
     @on(Asked)
     def _asked(self, message: Asked) -> None:

@@ -1,0 +1,45 @@
+"""A KVM that was reloaded under a running explorer is noticed; one that was only used is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from msrtui.host import facts
+from msrtui.host.reload import mark, reloaded
+from msrtui.kvm.live import LiveHost
+from msrtui.kvm.requests import GetApiVersion
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "module"
+    for name in ("kvm", "kvm_amd"):
+        (folder / name).mkdir(parents=True)
+    monkeypatch.setattr(facts, "SYS_MODULE", folder)
+    return folder
+
+
+def test_a_module_that_was_reloaded_gone_or_new_is_named(modules: Path, tmp_path: Path) -> None:
+    device = tmp_path / "kvm"
+    device.write_text("")
+    before = mark(str(device))
+    assert reloaded(before, mark(str(device))) is None
+    (modules / "kvm_amd").rename(tmp_path / "old")
+    assert reloaded(before, mark(str(device))) == "kvm_amd is gone"
+    (modules / "kvm_amd").mkdir()
+    assert reloaded(before, mark(str(device))) == "kvm_amd was reloaded"
+    (modules / "kvm_intel").mkdir()
+    device.rename(tmp_path / "other")
+    assert reloaded(before, mark(str(device))) == "/dev/kvm is gone, kvm_amd was reloaded, kvm_intel is new"
+
+
+@pytest.mark.live
+def test_asking_kvm_is_no_reload(live_kvm: LiveHost) -> None:
+    before = mark()
+    assert "/dev/kvm" in before
+    live_kvm.ask(GetApiVersion())
+    with Path("/dev/kvm").open("rb"):
+        pass
+    assert reloaded(before, mark()) is None
