@@ -5,9 +5,9 @@ Their names (``names``), their bit fields (``fields``) and the arrays of KVM's s
 import it, and it imports none of them.
 """
 
-from msrtui.catalog.arrays import Entry, Placement, kernel_entries, place
+from msrtui.catalog.arrays import Entry, Placement, kernel_entries, known_kernels, place
 from msrtui.catalog.fields import DecodedField, Field, MsrLayout, bit_name, decode, layout_of
-from msrtui.catalog.names import UnknownMsr, find_msr, names_of, short_name
+from msrtui.catalog.names import UnknownMsr, find_msr, known_msrs, names_of, short_name
 
 __all__ = [
     "DecodedField",
@@ -20,6 +20,8 @@ __all__ = [
     "decode",
     "find_msr",
     "kernel_entries",
+    "known_kernels",
+    "known_msrs",
     "layout_of",
     "names_of",
     "place",

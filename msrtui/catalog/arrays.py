@@ -86,6 +86,11 @@ def kernel_entries(index: int) -> tuple[Entry, ...]:
     )
 
 
+def known_kernels() -> tuple[str, ...]:
+    """Return the kernels that the arrays were read in, ``6.1.176`` and so on, oldest first."""
+    return tuple(_table()["kernels"])
+
+
 def place(indices: Sequence[int]) -> tuple[Placement, ...]:
     """Say for each entry of a whole KVM_GET_MSR_INDEX_LIST, in the kernel's order, which array it is from.
 

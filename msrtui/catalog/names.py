@@ -71,6 +71,20 @@ def short_name(index: int) -> str:
     return _shortened(names[0]) if names else hex(index)
 
 
+def known_msrs() -> dict[int, tuple[str, ...]]:
+    """Return every MSR that has a name, those of the runs included, by index: its symbols as ``names_of`` gives them.
+
+    Listed ones come first, in the table's order, then the runs.
+    """
+    table = _table()
+    found = {int(written, 16): tuple(symbols) for written, symbols in table["names"].items()}
+    for run in table["ranges"]:
+        for index in range(int(run["first"], 16), int(run["last"], 16) + 1):
+            if index not in found:
+                found[index] = names_of(index)
+    return found
+
+
 def find_msr(text: str) -> int:
     """Return the index that ``text`` stands for.
 

@@ -28,6 +28,14 @@ def parser() -> Parser:
     made.add_argument(
         "--glyphs", choices=("full", "narrow", "ascii"), help="characters to draw with (default: by locale)"
     )
+    made.add_argument(
+        "--diff",
+        choices=("auto", "on", "off"),
+        help="send the terminal only the cells that changed (default: MSRTUI_DIFF, else auto: over ssh)",
+    )
+    made.add_argument(
+        "--diff-check", action="store_true", help="do so, verify each frame, and say at the end what was sent"
+    )
     add_profile(made)
     return made
 
@@ -45,4 +53,11 @@ def run(arguments: list[str]) -> int:
         from msrtui.tui import app
     except ModuleNotFoundError as missing:
         raise BadRequest(f"The app needs the Python package {missing.name}; msrtui trace works without.") from None
-    return app.run(sources, profile, step=options.step, tier=options.glyphs)
+    return app.run(
+        sources,
+        profile,
+        step=options.step,
+        tier=options.glyphs,
+        diff=options.diff,
+        diff_check=options.diff_check,
+    )

@@ -41,7 +41,10 @@ def run(arguments: list[str]) -> int:
         hosts = [view_host(source.name, profile, source.answerer) for profile in profiles]
         if options.ask and hosts[0].lists.in_feature_list(index) is not True:
             _warn_of_the_log(source)
-        views = [(p, get.view_msr(index, p, host, ask=options.ask)) for p, host in zip(profiles, hosts, strict=True)]
+        views = [
+            (profile, get.view_msr(index, profile, host, ask=options.ask, about=source.about))
+            for profile, host in zip(profiles, hosts, strict=True)
+        ]
     if options.json:
         say_json(one_document(versions, [get.get_document(source.name, *each) for each in views]))
     else:

@@ -14,6 +14,7 @@ from msrtui.qemu.negotiation import Lineage
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import bits_of
+from msrtui.report.absent import Absence, absence_document, absences, absent_text, evidence_of
 from msrtui.report.heading import heading_lines
 from msrtui.report.lists import use_of
 from msrtui.report.readings import MsrReading, read_feature_msrs, reading_of
@@ -37,6 +38,7 @@ class MsrView(NamedTuple):
     is not known. ``reading`` is what
     KVM_GET_MSRS gave, None where KVM does not list it as a feature MSR or that is not known. ``word`` is the
     feature word that stands on it, if one does. ``asked`` is the answer to a question that QEMU would not put.
+    ``absent`` says for each list that lacks the MSR why.
     """
 
     msr: int
@@ -46,6 +48,7 @@ class MsrView(NamedTuple):
     word: WordView | None
     flag: str | None
     asked: MsrReading | None = None
+    absent: tuple[Absence, ...] = ()
 
     @property
     def status(self) -> str:
@@ -65,8 +68,13 @@ class MsrView(NamedTuple):
         return self.word.lineage if self.word is not None else ()
 
 
-def view_msr(index: int, profile: QemuProfile, host: HostView, *, ask: bool = False) -> MsrView:
-    """Look at the MSR ``index``; KVM is asked for it only where it is in the feature list, or with ``ask``."""
+def view_msr(
+    index: int, profile: QemuProfile, host: HostView, *, ask: bool = False, about: About | None = None
+) -> MsrView:
+    """Look at the MSR ``index``; KVM is asked for it only where it is in the feature list, or with ``ask``.
+
+    ``about`` holds the facts that decide why a list lacks it: kernel, vendor module, parameters.
+    """
     lists = host.lists
     listed = lists.in_feature_list(index)
     with host.answerer.held():
@@ -74,16 +82,18 @@ def view_msr(index: int, profile: QemuProfile, host: HostView, *, ask: bool = Fa
         word = profile.tables.word_by_msr.get(index)
         view = view_words(host, (word,))[0] if word is not None else None
         asked = reading_of(host.answerer.ask(GetMsrs((index,)))) if ask and not listed else None
+        found = evidence_of(about or About(), lists, host.state, host.answerer, index)
     branch = None
     if listed is not None:
         branch = "cache null" if lists.feature_msrs is None else "asked" if listed else "not listed"
     row = profile.tables.flag_by_index.get(index)
-    return MsrView(index, host, branch, reading, view, row.flag if row is not None else None, asked)
+    flag = row.flag if row is not None else None
+    return MsrView(index, host, branch, reading, view, flag, asked, absences(index, found))
 
 
 # --- for programs ------------------------------------------------------------------------------------------------
 def get_document(source_name: str, profile: QemuProfile, view: MsrView) -> dict[str, Any]:
-    """``get MSR --json``; with a question that QEMU would not put, its answer under ``asked``."""
+    """``get MSR --json``; why a list lacks it under ``absent``, what QEMU would not ask under ``asked``."""
     lists = view.host.lists
     _, supported, migratable = view.word.known if view.word is not None else (None, None, None)
     document: dict[str, Any] = {
@@ -114,6 +124,7 @@ def get_document(source_name: str, profile: QemuProfile, view: MsrView) -> dict[
             "value": hexed(view.asked.value),
             "worth": asked_worth(view.asked),
         }
+    document["absent"] = [absence_document(absence) for absence in view.absent]
     return document
 
 
@@ -178,6 +189,10 @@ def _head(profile: QemuProfile, view: MsrView) -> Iterator[str]:
         said = f"sets {flag}" if listed else f"{flag} stays false"
     yield f"  in KVM's index list   {_yes(listed):3}  {said}".rstrip()
     yield f"  in kvm_feature_msrs   {_yes(lists.in_feature_list(view.msr)):3}  {_feature_use(view)}".rstrip()
+    why = list(absent_text(view.absent))
+    if why:
+        yield ""
+        yield from why
 
 
 def _yes(fact: bool | None) -> str:

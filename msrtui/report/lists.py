@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from msrtui.catalog import names_of, place, short_name
@@ -43,6 +43,33 @@ def use_of(profile: QemuProfile, index: int) -> tuple[str, str | None]:
     if row is not None:
         return "flag", row.flag
     return ("transferred" if index in profile.tables.transferred else "never"), None
+
+
+class IndexMap(NamedTuple):
+    """What one QEMU does with the entries of an index list, each in KVM's order.
+
+    ``flags`` set a has_msr_* flag, ``transferred`` are saved and restored without a look at the list, ``never``
+    are not named by this QEMU.
+    """
+
+    flags: tuple[tuple[int, str], ...]
+    transferred: tuple[int, ...]
+    never: tuple[int, ...]
+
+    @property
+    def total(self) -> int:
+        """How many entries the list has."""
+        return len(self.flags) + len(self.transferred) + len(self.never)
+
+
+def index_map(profile: QemuProfile, indices: Sequence[int]) -> IndexMap:
+    """Sort an index list by what this QEMU does with each entry."""
+    uses = [(index, *use_of(profile, index)) for index in indices]
+    return IndexMap(
+        tuple((index, flag) for index, _use, flag in uses if flag is not None),
+        tuple(index for index, use, _flag in uses if use == "transferred"),
+        tuple(index for index, use, _flag in uses if use == "never"),
+    )
 
 
 # --- for programs ------------------------------------------------------------------------------------------------

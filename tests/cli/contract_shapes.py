@@ -173,10 +173,11 @@ GET = (
     *("index", "names", "in_index_list", "in_feature_list", "branch", "status", "errno"),
     *("kvm", "supported", "migratable", "word", "flag", "fields", "lineage"),
 )
+ABSENT = ("list", "array", "kernel", "rule", "decided", "remedy", "certainty")
 
 
 def check_get(document: Any, source: str, index: int, qemu: str = "7.2") -> None:
-    top(keys(document, *GET), source, qemu)
+    top(keys(document, *GET, "absent"), source, qemu)  # "absent" is more than the contract asks for
     assert document["index"] == hex(index)
     check_names(document["names"])
     is_flag(document["in_index_list"])
@@ -197,6 +198,15 @@ def check_get(document: Any, source: str, index: int, qemu: str = "7.2") -> None
         is_hex(field["value"])
         assert isinstance(field["text"], str)
     check_lineage(document["lineage"], qemu)
+    lacking = [name for name in ("index", "feature") if not document[f"in_{name}_list"]]
+    assert [absence["list"] for absence in document["absent"]] == lacking
+    for absence in document["absent"]:
+        keys(absence, *ABSENT)
+        one_of(absence["certainty"], "sure", "expectation", "no kernel known")
+        one_of(absence["decided"], True, False, None)
+        is_text(absence["rule"])
+        for name in ("array", "kernel", "remedy"):
+            is_text_or_null(absence[name])
     if document["word"] is None:
         assert (document["supported"], document["migratable"], document["lineage"]) == (None, None, [])
 

@@ -256,10 +256,13 @@ class ExplorerScreen(Screen[None]):
             return
         if message.pane.id == "words" and key[0] in ("word", "group"):
             opened = self.exploration.session.opened ^ {key}
-            if key[0] == "word" and key in opened:
+            why = key[0] == "word" and key in opened
+            focus = "detail" if why else "words"
+            self._do(lambda: self.exploration.follow(key, opened=opened, focus=focus))
+            if why:
                 # the first Enter says why; the bits in the tree come with it
                 self.query_one("#detail").focus()
-            self._do(lambda: self.exploration.follow(key, opened=opened))
+                self.call_after_refresh(self.query_one(DetailPane).reveal, "why")
         else:
             self._do(lambda: self.exploration.follow(key))
             self.query_one("#detail").focus()

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from msrtui.catalog import decode, kernel_entries, layout_of, names_of, place, short_name
-from msrtui.kvm.requests import CpuidReply, IndexListReply
+from msrtui.catalog import decode, kernel_entries, layout_of, names_of, place
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.sentences import answer_text, decision_text, not_done_text, question_text
+from msrtui.report.sentences import decision_text, not_done_text
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
+from msrtui.tui.view.detail_parts import padded as padded
+from msrtui.tui.view.detail_parts import prose
+from msrtui.tui.view.details_ioctl import ioctl_detail
 from msrtui.tui.view.lines import Line, bad, dim, ends, grouped, head, line, wrap
-
-
-def padded(lines: list[Line]) -> list[Line]:
-    """Every line one blank further in."""
-    return [Line(((" ", ""), *entry.spans), entry.key) for entry in lines]
 
 
 def msr_detail(state: State, index: int, value: int | None, qemu: QemuProfile, width: int) -> list[Line]:
@@ -26,11 +23,18 @@ def msr_detail(state: State, index: int, value: int | None, qemu: QemuProfile, w
     listed = state.index_list is not None and index in state.index_list
     cached = state.feature_list is not None and index in state.feature_list
     lines.append(
-        line(" in the index list    ", "yes" if listed else "no" if state.index_list is not None else "not asked yet")
+        line(
+            " in the index list    ",
+            "yes" if listed else "no" if state.index_list is not None else "not asked yet",
+            key=("list", "index"),
+        )
     )
     held = "yes" if cached else "no" if state.feature_list is not None or state.feature_null else "not yet"
-    lines.append(line(" in kvm_feature_msrs  ", "not known" if state.feature_unknown else held))
-    lines += padded(wrap(_use(state, index, qemu), width - 2))
+    lines.append(
+        line(" in kvm_feature_msrs  ", "not known" if state.feature_unknown else held, key=("list", "feature"))
+    )
+    flag = qemu.tables.flag_by_index.get(index)
+    lines += prose(_use(state, index, qemu), width, key=("flag", flag.flag) if flag is not None else None)
     if value is not None:
         lines += [Line(), line(" KVM  ", grouped(value))]
         lines += _fields(index, value, width)
@@ -75,6 +79,8 @@ def _fields(index: int, value: int, width: int) -> list[Line]:
 
 def event_detail(event: Event, qemu: QemuProfile, width: int) -> list[Line]:
     """One event: the question and the answer, or the decision, with all that came back."""
+    if event.request is not None:
+        return ioctl_detail(event, qemu, width)
     what = event.ioctl or {"open": "open", "decision": "decision", "end": "the end"}.get(event.kind, event.kind)
     lines = [ends([" ", head(what)], [dim(f"step {event.n + 1} ")], width)]
     lines += [line(dim(f" in {event.function}")), Line()]
@@ -87,24 +93,5 @@ def event_detail(event: Event, qemu: QemuProfile, width: int) -> list[Line]:
         lines += padded(wrap(not_done_text(event.not_done), width - 2))
         text = "A step of QEMU's that needs a VM or a vCPU. msrtui does not make it: it only asks what changes nothing."
         return [*lines, Line(), *padded(wrap(text, width - 2, "dim"))]
-    if event.decision is not None:
-        return [*lines, *padded(wrap(decision_text(event.decision, qemu), width - 2))]
-    assert event.request is not None
-    assert event.reply is not None
-    lines += [line(" asked     ", *padded_first(question_text(event.request), width - 12))]
-    lines += [line(" answered  ", *padded_first(answer_text(event.request, event.reply), width - 12)), Line()]
-    reply = event.reply
-    if isinstance(reply, IndexListReply) and reply.indices:
-        lines += [line(f" {index:>8x}  {short_name(index)}", key=("msr", index)) for index in reply.indices]
-    elif isinstance(reply, CpuidReply) and reply.entries:
-        lines.append(line(dim("     leaf sub      eax      ebx      ecx      edx")))
-        lines += [
-            line(f" {e.function:>8x} {e.index:>3x} {e.eax:08x} {e.ebx:08x} {e.ecx:08x} {e.edx:08x}")
-            for e in reply.entries
-        ]
-    return lines
-
-
-def padded_first(text: str, width: int) -> list[str]:
-    """Text cut to one line."""
-    return [text if len(text) <= width else text[: max(width - 1, 0)] + "…"]
+    assert event.decision is not None
+    return [*lines, *padded(wrap(decision_text(event.decision, qemu), width - 2))]

@@ -27,7 +27,7 @@ def others_lines(word: FeatureWord, readings: Sequence[Reading], qemu: str, widt
         names = _names(group)
         sign = mark(" ▸ ") if here else "   "
         shown = value if here else dim(value)
-        lines.append(ends([sign, f"{names:<12} ", shown], [dim(f"{note} ")], width))
+        lines.append(ends([sign, f"{names:<12} ", shown], [dim(f"{note} ")], min(width, 60)))
     return lines
 
 

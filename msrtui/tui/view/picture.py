@@ -14,7 +14,8 @@ from msrtui.tui.keymap import key_line
 from msrtui.tui.session import Query, Session
 from msrtui.tui.view import panes
 from msrtui.tui.view.brand import brand
-from msrtui.tui.view.details import event_detail, msr_detail, padded
+from msrtui.tui.view.detail_parts import padded
+from msrtui.tui.view.details import event_detail, msr_detail
 from msrtui.tui.view.dialogue import dialogue_lines
 from msrtui.tui.view.frame import Box, geometry, hairline, phase_line, title_line
 from msrtui.tui.view.ladder import Looks, word_detail
@@ -101,7 +102,7 @@ def _detail(session: Session, box: Box) -> list[Line]:
             query.value if query else heard.values[0] if heard and heard.values else session.readings.get(subject[1])
         )
         lines = msr_detail(state, subject[1], value, qemu, box.width)
-        return lines + (_query_lines(query) if query else [])
+        return lines + (_query_lines(query, box.width) if query else [])
     if kind in ("word", "bit"):
         word = qemu.tables.word_by_name[str(subject[1])]
         lines = _with_query(session, word, box)
@@ -132,7 +133,7 @@ def _with_query(session: Session, word: FeatureWord, box: Box) -> list[Line]:
     how = Looks(box.width, box.height, asked, session.cpu, session.grid, session.focus == "detail", others)
     lines = word_detail(session.state, word, session.qemu, how)
     query = session.queries.get(word.index) if word.kind == "msr" else None
-    return lines if query is None else [lines[0], *_query_lines(query), *lines[1:]]
+    return lines if query is None else [lines[0], *_query_lines(query, box.width), *lines[1:]]
 
 
 def _with_bit(session: Session, word: FeatureWord, bit: int, box: Box, lines: list[Line]) -> list[Line]:
@@ -151,7 +152,7 @@ def _with_bit(session: Session, word: FeatureWord, bit: int, box: Box, lines: li
     ]
 
 
-def _query_lines(query: Query) -> list[Line]:
+def _query_lines(query: Query, width: int) -> list[Line]:
     if query.value is None:
         said = "not known" if query.reply.result is None else "KVM refuses it"
     else:
@@ -166,7 +167,7 @@ def _query_lines(query: Query) -> list[Line]:
     )
     worth = "" if query.listed else "not a feature MSR: an answer of 0 says nothing"
     lines = [line(" you    ", said, "  ", mark(f"≠ {note}") if changed else dim(note))]
-    return lines + ([line(dim(f"        {worth}"))] if worth else [])
+    return lines + [Line((("        ", ""), *part.spans)) for part in wrap(worth, width - 9, "dim")]
 
 
 def _group(session: Session, kind: str, box: Box) -> list[Line]:

@@ -35,6 +35,14 @@ class DetailPane(LineList):
             self._link = None
         self.show_list(heading, rows)
 
+    def reveal(self, heading: str) -> None:
+        """Scroll as little as brings the part under this heading into view, as much of it as fits."""
+        place = next((at for at, row in enumerate(self._lines) if row.text.strip() == heading), None)
+        if place is None:
+            return
+        end = next((at for at in range(place, len(self._lines)) if not self._lines[at].text.strip()), len(self._lines))
+        self._scroll(max(min(place, end - self._visible), 0) - self._top if end > self._top + self._visible else 0)
+
     def move(self, by: int) -> None:
         """To the next link in view, else scroll."""
         step = 1 if by > 0 else -1

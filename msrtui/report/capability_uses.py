@@ -1,0 +1,170 @@
+"""What a capability of KVM's is for, where one QEMU asks for it, and what happens without it.
+
+Where it is asked comes from ``qemu.capability_checks``, QEMU's words at an end from ``qemu.last_words``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from msrtui.kvm.abi import Cap
+from msrtui.qemu import last_words
+from msrtui.qemu.capability_checks import CHECKS, CPU_PM, Ask, AskVm, Check, OnVm, Require
+from msrtui.qemu.cpuid import PARA_FEATURES
+from msrtui.qemu.negotiation import QemuExit
+from msrtui.qemu.profile import QemuProfile
+from msrtui.report.sentences import _
+
+
+class CapabilityUse(NamedTuple):
+    """One capability in one QEMU.
+
+    ``required``: without it QEMU does not start. ``asked`` are the places that ask for it, in order; () where this
+    QEMU's start does not. ``missing`` says what happens without it, ``end`` is QEMU's last word then, if it ends.
+    """
+
+    purpose: str
+    required: bool
+    asked: tuple[str, ...]
+    missing: str
+    end: QemuExit | None
+
+
+_PLACES = (
+    ("before_lists", _("kvm_init, before kvm_arch_init")),
+    ("arch_before_lists", _("kvm_arch_init, before the MSR lists")),
+    ("arch_after_lists", _("kvm_arch_init, after the MSR lists")),
+    ("arch_last", _("kvm_arch_init, at its end")),
+    ("after_arch", _("kvm_init, after kvm_arch_init")),
+    ("irqchip_routing", _("kvm_irqchip_create")),
+    ("split_routing", _("kvm_irqchip_create, for a split irqchip")),
+)
+
+_XSAVE2_SINCE = (7, 0)
+"""From here on kvm_init_xsave asks for the size of the buffer."""
+
+_PURPOSES: dict[Cap, str] = {
+    Cap.IRQCHIP: _("an interrupt controller in the kernel"),
+    Cap.USER_MEMORY: _("guest memory that is memory of this process"),
+    Cap.SET_TSS_ADDR: _("a place for the TSS that real mode needs on Intel"),
+    Cap.EXT_CPUID: _("KVM_GET_SUPPORTED_CPUID and KVM_SET_CPUID2"),
+    Cap.NR_VCPUS: _("how many vCPUs are advised"),
+    Cap.MAX_VCPUS: _("how many vCPUs are possible"),
+    Cap.NR_MEMSLOTS: _("how many memory slots a VM can have"),
+    Cap.MP_STATE: _("whether a vCPU runs, waits or is halted"),
+    Cap.MCE: _("machine checks; the answer is the number of banks"),
+    Cap.IRQFD: _("interrupts raised through an eventfd"),
+    Cap.IRQ_ROUTING: _("a table of which interrupt goes where"),
+    Cap.XSAVE: _("the vCPU's XSAVE area"),
+    Cap.XCRS: _("the vCPU's XCR0"),
+    Cap.DEBUGREGS: _("the vCPU's debug registers"),
+    Cap.VCPU_EVENTS: _("pending exceptions, interrupts and NMIs of a vCPU"),
+    Cap.TSC_DEADLINE_TIMER: _("the TSC deadline mode of the local APIC's timer"),
+    Cap.EXT_EMUL_CPUID: _("KVM_GET_EMULATED_CPUID"),
+    Cap.X86_SMM: _("System Management Mode in a guest"),
+    Cap.X86_DISABLE_EXITS: _("guests that may stop the CPU themselves; the answer is a mask"),
+    Cap.HYPERV: _("Hyper-V's interfaces for a guest"),
+    Cap.GET_MSR_FEATURES: _("the feature MSRs: their list, and KVM_GET_MSRS without a vCPU"),
+    Cap.NESTED_STATE: _("the state of a nested guest; the answer is its size in bytes, 0: no such code"),
+    Cap.MSR_PLATFORM_INFO: _("guests that may read MSR_PLATFORM_INFO"),
+    Cap.X86_USER_SPACE_MSR: _("MSR accesses that are handed to this process"),
+    Cap.X86_MSR_FILTER: _("a filter of the MSRs that a guest may touch"),
+    Cap.EXCEPTION_PAYLOAD: _("what belongs to a pending exception, told apart from it"),
+    Cap.XSAVE2: _("an XSAVE area of more than 4 KiB; the answer is its size"),
+    Cap.SYS_ATTRIBUTES: _("KVM_GET_DEVICE_ATTR without a VM, for the XCR0 that guests can have"),
+    Cap.PMU_CAPABILITY: _("switching a VM's PMU off; 0 where kvm.enable_pmu is off"),
+    Cap.DISABLE_QUIRKS2: _("old behaviour that can be switched off; the answer is a mask"),
+    Cap.IMMEDIATE_EXIT: _("a way out of KVM_RUN without a signal"),
+    Cap.READONLY_MEM: _("guest memory that a guest cannot write"),
+    Cap.GUEST_MEMFD: _("guest memory that this process cannot see"),
+    Cap.MEMORY_ATTRIBUTES: _("guest memory marked as private"),
+    Cap.MANUAL_DIRTY_LOG_PROTECT2: _("a log of written pages that is reset by hand, for migration"),
+}
+
+_WITHOUT: dict[Cap, str] = {
+    Cap.IRQCHIP: _("QEMU goes on as with kernel-irqchip=off, without tsc-deadline and x2apic."),
+    Cap.GET_MSR_FEATURES: _("kvm_feature_msrs stays a null pointer: every feature MSR counts as 0, KVM is not asked."),
+    Cap.TSC_DEADLINE_TIMER: _("tsc-deadline is not added to what KVM supports."),
+    Cap.SYS_ATTRIBUTES: _("XCR0 is taken from KVM's CPUID table as it is."),
+    Cap.X86_DISABLE_EXITS: _("Only cpu-pm=on asks for it: monitor is not added then."),
+    Cap.XSAVE2: _("The XSAVE buffer has 4096 bytes, and QEMU aborts where KVM's CPUID needs more."),
+    Cap.NESTED_STATE: _("QEMU goes on; a guest that nests cannot be migrated."),
+}
+
+
+def capability_use(number: int, profile: QemuProfile) -> CapabilityUse:
+    """What the capability ``number`` is to this QEMU; numbers without a name are in no QEMU's start."""
+    try:
+        cap = Cap(number)
+    except ValueError:
+        return CapabilityUse("", False, (), _("QEMU's start does not ask for it."), None)
+    checks = CHECKS[profile.label]
+    steps = list(_steps(profile))
+    required = any(isinstance(step, Require) and step.cap == cap for _place, step in steps)
+    end = last_words.capability_missing(profile, cap) if required else None
+    if cap == Cap.IRQ_ROUTING and checks.irq_routing_first:
+        required, end = True, last_words.irq_routing_missing(profile)
+    elif cap == Cap.IRQFD and checks.irqchip_needs_irqfd and profile.kernel_irqchip:
+        required, end = True, last_words.irqfd_missing()
+    elif cap == Cap.X86_DISABLE_EXITS and profile.cpu_pm:
+        end = last_words.cpu_pm_refused(profile)
+        required = end is not None
+    asked = tuple(dict.fromkeys(place for place, step in steps if _asks(step, cap)))
+    return CapabilityUse(_PURPOSES.get(cap, ""), required, asked, _missing(cap, steps, asked, required), end)
+
+
+def _steps(profile: QemuProfile) -> Iterator[tuple[str, Check]]:
+    """Every check of this QEMU's start with where it stands, those around the tables included."""
+    checks = CHECKS[profile.label]
+    if checks.irq_routing_first:
+        yield _("kvm_arch_init, at its start"), Ask(Cap.IRQ_ROUTING)
+    for name, place in _PLACES:
+        if name == "irqchip_routing":
+            yield from _around_the_irqchip(profile)
+        if name == "split_routing" and profile.irqchip != "split":
+            continue
+        if name.startswith("irqchip") and not profile.kernel_irqchip:
+            continue
+        yield from ((place, step) for step in getattr(checks, name))
+        if name == "arch_before_lists":
+            yield _("kvm_get_supported_feature_msrs"), Ask(Cap.GET_MSR_FEATURES)
+        if name == "arch_after_lists" and profile.cpu_pm:
+            yield from ((_("kvm_arch_init, for cpu-pm=on"), step) for step in CPU_PM)
+    reading = _("kvm_arch_get_supported_cpuid, while the feature words are read")
+    if profile.kernel_irqchip:
+        yield reading, Ask(Cap.TSC_DEADLINE_TIMER)
+    if profile.version >= (7, 0):
+        yield reading, Ask(Cap.SYS_ATTRIBUTES)
+    if profile.version < (5, 2):
+        yield from ((reading, Ask(cap)) for cap, _bit in PARA_FEATURES)
+    if profile.cpu_pm:
+        yield reading, Ask(Cap.X86_DISABLE_EXITS)
+    if profile.version >= _XSAVE2_SINCE:
+        yield _("kvm_arch_init_vcpu, for each vCPU"), Ask(Cap.XSAVE2)
+    yield _("kvm_arch_init_vcpu, for each vCPU that has mce and mca"), Ask(Cap.MCE)
+
+
+def _around_the_irqchip(profile: QemuProfile) -> Iterator[tuple[str, Check]]:
+    if profile.kernel_irqchip:
+        yield _("kvm_irqchip_create"), Ask(Cap.IRQCHIP)
+        if CHECKS[profile.label].irqchip_needs_irqfd:
+            yield _("kvm_irqchip_create"), Ask(Cap.IRQFD)
+
+
+def _asks(step: Check, cap: Cap) -> bool:
+    return not isinstance(step, OnVm) and step.cap == cap
+
+
+def _missing(cap: Cap, steps: list[tuple[str, Check]], asked: tuple[str, ...], required: bool) -> str:
+    if required:
+        return _("QEMU ends, saying:")
+    if cap in _WITHOUT:
+        return _WITHOUT[cap]
+    if not asked:
+        return _("This QEMU's start does not ask for it.")
+    depends = [step for _place, step in steps if isinstance(step, (Ask, AskVm, OnVm)) and step.after == cap]
+    calls = [step.ioctl for step in depends if isinstance(step, OnVm)]
+    if calls:
+        return _("QEMU goes on, and leaves out {ioctl} of it.").format(ioctl=calls[0])
+    return _("QEMU goes on without it.")

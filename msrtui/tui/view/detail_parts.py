@@ -1,0 +1,95 @@
+"""What detail views are made of: a heading, facts in two columns, prose. Nothing is cut off: what is long wraps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.cells import cell_len
+
+from msrtui.catalog import short_name
+from msrtui.qemu.profile import QemuProfile
+from msrtui.report.sentences import bit_label
+from msrtui.tui.view.lines import Line, Role, Span, dim, ends, head, line, wrap
+
+Link = tuple[object, ...]
+"""Another subject: ("msr", index), ("word", FEAT_…), ("bit", FEAT_…, n), ("event", n), ("cap", number),
+("flag", name), ("leaf", function, index), ("parameter", module, name), ("list", "index" or "feature")."""
+
+
+def padded(lines: list[Line]) -> list[Line]:
+    """Every line one blank further in."""
+    return [Line(((" ", ""), *entry.spans), entry.key) for entry in lines]
+
+
+def title(name: str, right: str, width: int) -> list[Line]:
+    """A detail's heading: the name, and what it is at the right end, or below where there is no room for both."""
+    if cell_len(name) + cell_len(right) + 3 <= width:
+        return [ends([" ", head(name)], [dim(f"{right} ")], width)]
+    return [*prose(name, width, "head"), *prose(right, width, "dim")]
+
+
+def prose(text: str, width: int, role: Role = "", indent: str = "", key: Link | None = None) -> list[Line]:
+    """Wrapped text one blank in; a word that is longer than a line is broken. The first line has the ``key``."""
+    room = max(width - 2, 1)
+    lines = wrap(" ".join(_broken(text, room - cell_len(indent))), room, role, indent)
+    return [Line(((" ", ""), *entry.spans), None if place else key) for place, entry in enumerate(lines)]
+
+
+def _broken(text: str, room: int) -> Iterable[str]:
+    for word in text.split():
+        rest = word
+        while cell_len(rest) > max(room, 1):
+            yield rest[: max(room, 1)]
+            rest = rest[max(room, 1) :]
+        yield rest
+
+
+def fact(label: str, text: str, width: int, *, room: int = 11, role: Role = "", key: Link | None = None) -> list[Line]:
+    """``label`` in the background and ``text`` beside it, wrapped under itself; narrow panes put it below."""
+    if width < room + 16:
+        return [line(dim(f" {label}")), *prose(text, width, role, key=key)]
+    parts = prose(text, width - room, role)
+    rows = []
+    for place, part in enumerate(parts or [Line()]):
+        left: Span = dim(f" {label}".ljust(room)) if place == 0 else (" " * room, "")
+        rows.append(Line((left, *part.spans), None if place else key))
+    return rows
+
+
+def heading(text: str, width: int) -> list[Line]:
+    """A blank line and a heading inside of a detail."""
+    return [Line(), *prose(text, width, "head")]
+
+
+def link_text(link: Link, profile: QemuProfile) -> str:
+    """What a link is called: ``MSR 0x10a ARCH_CAPABILITIES``, ``arch-capabilities  7_0_EDX bit 29``."""
+    match link:
+        case ("msr", int(index)):
+            return f"MSR {index:#x}  {short_name(index)}"
+        case ("bit", str(name), int(bit)) if name in profile.tables.word_by_name:
+            word = profile.tables.word_by_name[name]
+            return f"{bit_label(word, bit)}  {word.short} bit {bit}"
+        case ("cap", int(number)):
+            from msrtui.kvm.abi import cap_symbol
+
+            return cap_symbol(number)
+        case ("leaf", int(function), int(index)):
+            return f"CPUID {function:#x}.{index:x}"
+        case ("event", int(number)):
+            return f"step {number + 1}"
+    return " ".join(str(part) for part in link[1:])
+
+
+def known_to(link: Link, profile: QemuProfile) -> bool:
+    """Whether this QEMU has what is linked to: a word may be of a later version."""
+    return link[0] not in ("word", "bit") or link[1] in profile.tables.word_by_name
+
+
+def links(targets: Iterable[Link], profile: QemuProfile, width: int) -> list[Line]:
+    """One line a link, each with its key; those to words that this QEMU does not have are left out."""
+    return [
+        part
+        for target in targets
+        if known_to(target, profile)
+        for part in prose(f"→ {link_text(target, profile)}", width, indent="  ", key=target)
+    ]

@@ -1,0 +1,126 @@
+"""The detail views of a module parameter and of KVM's two MSR lists as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from msrtui.catalog import short_name
+from msrtui.qemu import tables
+from msrtui.qemu.profile import QemuProfile
+from msrtui.report.lists import index_map
+from msrtui.report.parameters import PARAMETERS
+from msrtui.report.shape import counted
+from msrtui.snapshot.model import About
+from msrtui.transcript.state import State
+from msrtui.tui.view.detail_parts import fact, heading, links, prose, title
+from msrtui.tui.view.lines import Line, Role, line
+
+
+# --- a module parameter ------------------------------------------------------------------------------------------
+def parameter_detail(
+    about: About, module: str, name: str, width: int, profile: QemuProfile | None = None
+) -> list[Line]:
+    """One parameter of a KVM module: its value here, what it decides, and what depends on it.
+
+    With ``profile`` only those links that this QEMU has; the names of bits are that QEMU's.
+    """
+    value = about.parameters.get(module, {}).get(name)
+    lines = [*title(f"{module}.{name}", "module parameter", width), Line()]
+    if value is not None:
+        lines += fact("value", value or "empty", width)
+    elif module in about.parameters:
+        lines += fact("value", f"not known: this {module} does not have it, or does not show it", width)
+    else:
+        lines += fact("value", f"not known: the source says nothing of {module}", width)
+    use = PARAMETERS.get((module, name))
+    if use is None:
+        return [
+            *lines,
+            Line(),
+            *prose("msrtui knows of nothing in the MSR lists or CPUID that follows from it.", width),
+        ]
+    lines += fact("set", "at any time" if use.changes else "when the module is loaded", width)
+    lines += [*heading("what it decides", width), *prose(use.text, width)]
+    if use.links:
+        found = links(use.links, profile or QemuProfile(), width)
+        lines += [*heading("what depends on it", width), *found] if found else []
+    return lines
+
+
+# --- the lists ---------------------------------------------------------------------------------------------------
+def list_detail(
+    which: Literal["index", "feature"],
+    state: State,
+    profile: QemuProfile,
+    width: int,
+    versions: Sequence[str] | None = None,
+) -> list[Line]:
+    """One of KVM's lists as a whole: how many of its entries mean what to this QEMU, and which.
+
+    ``versions`` are labels of the QEMUs that the index list's counts are compared for; None is every one.
+    """
+    if which == "feature":
+        return _feature_list(state, profile, width)
+    lines = title("KVM's index list", "KVM_GET_MSR_INDEX_LIST", width)
+    if state.index_list is None:
+        return [*lines, Line(), *prose("QEMU has not fetched it yet.", width)]
+    use = index_map(profile, state.index_list)
+    text = (
+        f"KVM lists {counted(use.total, 'MSR', 'MSRs')}. QEMU {profile.label} walks the list once, keeps the flags, "
+        "and frees it: what it saves and restores beside them, it does without a look at the list."
+    )
+    lines += [Line(), *prose(text, width)]
+    lines += heading(f"{len(use.flags)} set a flag", width)
+    for index, flag in use.flags:
+        lines += prose(f"{index:>8x}  {short_name(index)} → {flag}", width, indent=" " * 10, key=("flag", flag))
+    lines += _msrs(f"{len(use.transferred)} are transferred without a look at the list", use.transferred, width)
+    lines += _msrs(f"{len(use.never)} this QEMU never names", use.never, width)
+    lines += heading("by version", width)
+    lines += _row(" QEMU   flag  transferred  never", width, "dim")
+    for label in tables.labels() if versions is None else versions:
+        other = index_map(QemuProfile(label), state.index_list)
+        counts = f" {label:<5}  {len(other.flags):>4}  {len(other.transferred):>11}  {len(other.never):>5}"
+        lines += _row(counts, width, "head" if label == profile.label else "")
+    return lines
+
+
+def _row(text: str, width: int, role: Role) -> list[Line]:
+    """A row of a table as it is, or wrapped where it is too wide."""
+    return [line((text, role))] if len(text) <= width else prose(text, width, role, "  ")
+
+
+def _msrs(text: str, indices: Sequence[int], width: int) -> list[Line]:
+    lines = heading(text, width)
+    for index in indices:
+        lines += prose(f"{index:>8x}  {short_name(index)}", width, indent=" " * 10, key=("msr", index))
+    return lines
+
+
+def _feature_list(state: State, profile: QemuProfile, width: int) -> list[Line]:
+    lines = [*title("kvm_feature_msrs", "KVM_GET_MSR_FEATURE_INDEX_LIST", width), Line()]
+    if state.feature_unknown:
+        return [*lines, *prose("Not known: the source does not say what KVM lists.", width)]
+    if state.feature_null:
+        text = "A null pointer: this KVM has no feature MSRs. Each counts as 0, and KVM is not asked."
+        return [*lines, *prose(text, width), *links([("cap", 153)], profile, width)]
+    if state.feature_list is None:
+        return [*lines, *prose("QEMU has not fetched it yet.", width)]
+    words = profile.tables.word_by_msr
+    with_word = [index for index in state.feature_list if index in words]
+    text = (
+        f"KVM lists {counted(len(state.feature_list), 'feature MSR', 'feature MSRs')}, and QEMU keeps the list whole: "
+        "indices, no values. It asks for a value with KVM_GET_MSRS each time it needs it, and only for what is listed."
+    )
+    lines += prose(text, width)
+    lines += heading(f"{len(with_word)} have a feature word", width)
+    for index in with_word:
+        lines += prose(f"{index:>8x}  {words[index].name}", width, indent=" " * 10, key=("word", words[index].name))
+    rest = [index for index in state.feature_list if index not in words]
+    lines += _msrs(f"{len(rest)} have none", rest, width)
+    missing = [word for index, word in words.items() if index not in state.feature_list]
+    if missing:
+        lines += heading(f"{counted(len(missing), 'MSR word', 'MSR words')} of QEMU's not in it, so 0", width)
+        for word in missing:
+            lines += prose(f"{word.index:>8x}  {word.name}", width, indent=" " * 10, key=("word", word.name))
+    return lines

@@ -1,0 +1,88 @@
+"""The detail view of one ioctl: what was sent and what came back, field by field beside the bytes."""
+
+from __future__ import annotations
+
+from msrtui.kvm import abi
+from msrtui.kvm.requests import CheckExtension, HostCpuid
+from msrtui.qemu.profile import QemuProfile
+from msrtui.report.sentences import answer_text, question_text
+from msrtui.report.wire import WireField, wire_of
+from msrtui.transcript.events import Event
+from msrtui.tui.view.detail_parts import fact, heading, links, prose, title
+from msrtui.tui.view.lines import Line, Role, dim, line
+
+_BYTES_A_LINE = 8
+_ALIGNED_FROM = 84
+"""From this width on all values stand in one column; in narrower panes each follows its bytes."""
+_ON_FD = {"system": "/dev/kvm", "vm": "the VM's file descriptor", "vcpu": "the vCPU's file descriptor"}
+
+
+def ioctl_detail(event: Event, profile: QemuProfile, width: int) -> list[Line]:
+    """One question with its answer, then both buffers as they lie in memory, cut into the kernel's fields.
+
+    The bytes are made again from the values that were heard. Raises ValueError for an event that is no question.
+    """
+    if event.request is None or event.reply is None:
+        raise ValueError(f"event {event.n} is no question to KVM")
+    request, reply = event.request, event.reply
+    wire = wire_of(request, reply)
+    what = request.ioctl or ("CPUID" if isinstance(request, HostCpuid) else "open")
+    lines = [*title(what, f"step {event.n + 1}", width), *prose(f"in {event.function}", width, "dim"), Line()]
+    lines += fact("asked", question_text(request), width)
+    lines += fact("answered", answer_text(request, reply), width, role="bad" if reply.errno is not None else "")
+    if wire.number is not None:
+        lines += fact("ioctl", f"{wire.number:#x} on {_ON_FD[event.fd or 'system']}", width)
+    if wire.argument is not None:
+        named = f" {abi.cap_symbol(wire.argument)}" if isinstance(request, CheckExtension) else ""
+        lines += fact("argument", f"{wire.argument}{named}: a number, no buffer", width)
+    if reply.result is not None:
+        error = "" if reply.errno is None else f", errno {reply.errno} {abi.errno_name(reply.errno)}"
+        lines += fact("returned", f"{reply.result}{error}", width)
+    if isinstance(request, CheckExtension):
+        lines += links([("cap", request.capability)], profile, width)
+    if wire.sent:
+        lines += heading(f"sent: struct {wire.structure}", width)
+        lines += _fields(wire.sent, width)
+    if wire.received:
+        lines += heading("received" if wire.sent else "registers", width)
+        lines += _fields(wire.received, width)
+    elif wire.sent:
+        said = "nothing: the call failed" if reply.errno is not None else "the source does not hold an answer"
+        lines += [*heading("received", width), *prose(said, width, "dim")]
+    return lines
+
+
+def _fields(fields: tuple[WireField, ...], width: int) -> list[Line]:
+    lines = [line(dim(" offset  bytes (lowest first)"))]
+    for field in fields:
+        lines += _field(field, width)
+    return lines
+
+
+def _field(field: WireField, width: int) -> list[Line]:
+    """Offset, bytes, name and value on one line, the meaning too where it fits; else it stands below, further in."""
+    start = f" {field.offset:>6}  "
+    first, *more = _bytes(field)
+    wide = len(start) + 3 * _BYTES_A_LINE + 1
+    start_said = wide if width >= _ALIGNED_FROM else max(len(start) + len(first) + 2, len(start) + 13)
+    said = f"{field.name} = {field.value}"
+    bytes_cell = dim((start + first).ljust(start_said))
+    rest = [line(dim(" " * len(start) + row)) for row in more]
+    if start_said + len(said) + 2 + len(field.meaning) < width:
+        return [line(bytes_cell, said, dim(f"  {field.meaning}" if field.meaning else ""), key=field.about), *rest]
+    if start_said + len(said) < width:
+        return [line(bytes_cell, said, key=field.about), *rest, *_below(field.meaning, len(start), width, "dim")]
+    below = [*_below(said, 2, width, ""), *_below(field.meaning, 4, width, "dim")]
+    return [line(dim(start + first), key=field.about), *rest, *below]
+
+
+def _below(text: str, indent: int, width: int, role: Role) -> list[Line]:
+    return [Line(((" " * indent, ""), *part.spans)) for part in prose(text, width - indent, role, "  ")]
+
+
+def _bytes(field: WireField) -> list[str]:
+    if field.raw is None:
+        return ["(8 bytes)"]
+    if len(field.raw) > 2 * _BYTES_A_LINE and not any(field.raw):
+        return [f"00 {len(field.raw)} times"]
+    return [field.raw[at : at + _BYTES_A_LINE].hex(" ") for at in range(0, len(field.raw), _BYTES_A_LINE)] or [""]

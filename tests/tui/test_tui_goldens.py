@@ -1,0 +1,77 @@
+"""Screens as text, at three sizes and in three glyph tiers: a change of a screen is a change of a file that can be read.
+
+``MSRTUI_WRITE_PICTURES=1 python -m pytest tests/tui/test_tui_goldens.py`` writes them anew; look at them before they are kept.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from textual.worker import WorkerCancelled
+
+from msrtui.qemu.profile import QemuProfile
+from msrtui.snapshot.sources import open_source
+from msrtui.tui.app import MsrtuiApp
+
+GOLDENS = Path(__file__).parent / "goldens"
+SIZES = ((80, 24), (120, 40), (200, 60))
+EPYC, SKYLAKE, NO_KVM = "amd-pvm-linux6.18", "intel-skylake-bochs-linux6.12", "amd-nosvm-tcg-linux6.12"
+
+# name, host, QEMU, keys
+SCREENS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+    ("first", EPYC, "7.2", ()),
+    ("first-intel", SKYLAKE, "10.0", ()),
+    ("start", EPYC, "7.2", ("less_than_sign",)),
+    ("index-list", EPYC, "7.2", ("less_than_sign", "N", "N", "N", "n", "n", "n", "n", "n", "n", "n", "n", "n", "n")),
+    ("why", EPYC, "7.2", ("enter",)),
+    ("grid", SKYLAKE, "7.2", ("g",)),
+    ("only-changed", SKYLAKE, "7.2", ("x",)),
+    ("msr", EPYC, "7.2", ("1", "home")),
+    ("zoomed", SKYLAKE, "7.2", ("z",)),
+    ("migratable-off", EPYC, "7.2", ("m",)),
+    ("what-if", EPYC, "7.2", ("v", "right")),
+    ("no-kvm", NO_KVM, "7.2", ()),
+    ("help", EPYC, "7.2", ("question_mark",)),
+    ("ask", EPYC, "7.2", ("colon", "3", "4", "5", "enter")),
+)
+
+
+async def drawn(host: str, qemu: str, keys: tuple[str, ...], size: tuple[int, int], tier: str) -> str:
+    app = MsrtuiApp(open_source(host), QemuProfile(qemu), theme="msrtui-dark", tier=tier)
+    async with app.run_test(size=size) as pilot:
+        for _ in range(2):
+            with suppress(WorkerCancelled):  # a newer one took its place
+                await app.workers.wait_for_complete()
+            await pilot.pause()
+            await pilot.press(*keys)
+            keys = ()
+        return "\n".join(strip.text.rstrip() for strip in app.screen._compositor.render_strips()) + "\n"
+
+
+def same(name: str, text: str) -> None:
+    path = GOLDENS / f"{name}.txt"
+    if os.environ.get("MSRTUI_WRITE_PICTURES"):
+        path.write_text(text, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize(("name", "host", "qemu", "keys"), SCREENS, ids=[screen[0] for screen in SCREENS])
+async def test_the_screen_is_the_one_that_was_looked_at(
+    name: str, host: str, qemu: str, keys: tuple[str, ...], size: tuple[int, int]
+) -> None:
+    same(f"{name}-{size[0]}x{size[1]}", await drawn(host, qemu, keys, size, "full"))
+
+
+@pytest.mark.parametrize("tier", ["narrow", "ascii"])
+async def test_the_other_tiers(tier: str) -> None:
+    same(f"first-80x24-{tier}", await drawn(EPYC, "7.2", (), (80, 24), tier))
+
+
+def test_no_golden_is_left_over() -> None:
+    wanted = {f"{screen[0]}-{width}x{height}" for screen in SCREENS for width, height in SIZES}
+    wanted |= {"first-80x24-narrow", "first-80x24-ascii"}
+    assert {path.stem for path in GOLDENS.glob("*.txt")} == wanted
