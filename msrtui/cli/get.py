@@ -9,8 +9,10 @@ from msrtui.snapshot.sources import Source
 
 _EPILOG = """--ask puts KVM_GET_MSRS also for an MSR that is not in KVM's feature list. What comes back is no more than
 that: kernels from 6.12 answer 0 for many an MSR of the index list, and with ignore_msrs=1 any MSR reads as 0
-and the kernel may log a line. Without --ask nothing is asked that QEMU would not ask. With --json the answer
-stands under "asked": {"status", "errno", "value", "worth"}."""
+and the kernel may log a line. Without --ask KVM is asked what QEMU asks, and where a reason needs it for a
+capability or a listed MSR more. With --json the answer stands under "asked": {"status", "errno", "value",
+"worth"}, and why the MSR is missing in a list under "absent": [{"list", "array", "kernel", "rule", "decided",
+"remedy", "certainty", "text"}]."""
 
 
 def parser() -> Parser:

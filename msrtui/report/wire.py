@@ -183,9 +183,10 @@ def _cpuid_received(reply: Reply) -> Iterator[WireField]:
 
 def _cpuid_entry(at: int, place: int, entry: CpuidEntry) -> Iterator[WireField]:
     for number, (name, value) in enumerate(zip(_ENTRY_FIELDS, entry, strict=True)):
-        meaning, link = "", None
+        meaning = ""
+        link: tuple[object, ...] | None = None
         if name == "function":
-            meaning, link = _("the leaf"), ("leaf", entry.function, entry.index)
+            link = ("leaf", entry.function, entry.index)
         elif name == "flags" and value & SIGNIFICANT_INDEX:
             meaning = _("the index is the subleaf")
         raw = struct.pack("<I", value)

@@ -56,6 +56,12 @@ def fact(label: str, text: str, width: int, *, room: int = 11, role: Role = "", 
     return rows
 
 
+def entry(index: int, text: str, width: int, key: Link) -> list[Line]:
+    """A row of a list of MSRs: the index at the right of its column, then ``text``, below it where that is too long."""
+    row = line(f" {index:>8x}  {text}", key=key)
+    return [row] if row.width <= width else prose(f"{index:x} {text}", width, indent="  ", key=key)
+
+
 def heading(text: str, width: int) -> list[Line]:
     """A blank line and a heading inside of a detail."""
     return [Line(), *prose(text, width, "head")]

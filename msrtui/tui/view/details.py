@@ -8,9 +8,9 @@ from msrtui.report.sentences import decision_text, not_done_text
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
 from msrtui.tui.view.detail_parts import padded as padded
-from msrtui.tui.view.detail_parts import prose
+from msrtui.tui.view.detail_parts import prose, title
 from msrtui.tui.view.details_ioctl import ioctl_detail
-from msrtui.tui.view.lines import Line, bad, dim, ends, grouped, head, line, wrap
+from msrtui.tui.view.lines import Line, dim, ends, grouped, head, line, wrap
 
 
 def msr_detail(state: State, index: int, value: int | None, qemu: QemuProfile, width: int) -> list[Line]:
@@ -81,17 +81,16 @@ def event_detail(event: Event, qemu: QemuProfile, width: int) -> list[Line]:
     """One event: the question and the answer, or the decision, with all that came back."""
     if event.request is not None:
         return ioctl_detail(event, qemu, width)
-    what = event.ioctl or {"open": "open", "decision": "decision", "end": "the end"}.get(event.kind, event.kind)
-    lines = [ends([" ", head(what)], [dim(f"step {event.n + 1} ")], width)]
-    lines += [line(dim(f" in {event.function}")), Line()]
+    what = event.ioctl or {"decision": "decision", "end": "the end"}.get(event.kind, event.kind)
+    lines = [*title(what, f"step {event.n + 1}", width), *prose(f"in {event.function}", width, "dim"), Line()]
     if event.end is not None:
         for text in event.end.text.splitlines():
-            lines += [Line(((" ", ""), *part.spans)) for part in wrap(text, width - 2, "bad")]
+            lines += prose(text, width, "bad")
         status = "aborts (SIGABRT)" if event.end.status == 134 else f"exits with status {event.end.status}"
-        return [*lines, Line(), line(bad(f" QEMU {status} here."))]
+        return [*lines, Line(), *prose(f"QEMU {status} here.", width, "bad")]
     if event.not_done is not None:
-        lines += padded(wrap(not_done_text(event.not_done), width - 2))
+        lines += prose(not_done_text(event.not_done), width)
         text = "A step of QEMU's that needs a VM or a vCPU. msrtui does not make it: it only asks what changes nothing."
-        return [*lines, Line(), *padded(wrap(text, width - 2, "dim"))]
+        return [*lines, Line(), *prose(text, width, "dim")]
     assert event.decision is not None
-    return [*lines, *padded(wrap(decision_text(event.decision, qemu), width - 2))]
+    return [*lines, *prose(decision_text(event.decision, qemu), width)]

@@ -13,7 +13,7 @@ from msrtui.report.parameters import PARAMETERS
 from msrtui.report.shape import counted
 from msrtui.snapshot.model import About
 from msrtui.transcript.state import State
-from msrtui.tui.view.detail_parts import fact, heading, links, prose, title
+from msrtui.tui.view.detail_parts import entry, fact, heading, links, prose, title
 from msrtui.tui.view.lines import Line, Role, line
 
 
@@ -73,7 +73,7 @@ def list_detail(
     lines += [Line(), *prose(text, width)]
     lines += heading(f"{len(use.flags)} set a flag", width)
     for index, flag in use.flags:
-        lines += prose(f"{index:>8x}  {short_name(index)} → {flag}", width, indent=" " * 10, key=("flag", flag))
+        lines += entry(index, f"{short_name(index)} → {flag}", width, ("flag", flag))
     lines += _msrs(f"{len(use.transferred)} are transferred without a look at the list", use.transferred, width)
     lines += _msrs(f"{len(use.never)} this QEMU never names", use.never, width)
     lines += heading("by version", width)
@@ -93,7 +93,7 @@ def _row(text: str, width: int, role: Role) -> list[Line]:
 def _msrs(text: str, indices: Sequence[int], width: int) -> list[Line]:
     lines = heading(text, width)
     for index in indices:
-        lines += prose(f"{index:>8x}  {short_name(index)}", width, indent=" " * 10, key=("msr", index))
+        lines += entry(index, short_name(index), width, ("msr", index))
     return lines
 
 
@@ -115,12 +115,12 @@ def _feature_list(state: State, profile: QemuProfile, width: int) -> list[Line]:
     lines += prose(text, width)
     lines += heading(f"{len(with_word)} have a feature word", width)
     for index in with_word:
-        lines += prose(f"{index:>8x}  {words[index].name}", width, indent=" " * 10, key=("word", words[index].name))
+        lines += entry(index, words[index].name, width, ("word", words[index].name))
     rest = [index for index in state.feature_list if index not in words]
     lines += _msrs(f"{len(rest)} have none", rest, width)
     missing = [word for index, word in words.items() if index not in state.feature_list]
     if missing:
         lines += heading(f"{counted(len(missing), 'MSR word', 'MSR words')} of QEMU's not in it, so 0", width)
         for word in missing:
-            lines += prose(f"{word.index:>8x}  {word.name}", width, indent=" " * 10, key=("word", word.name))
+            lines += entry(word.index, word.name, width, ("word", word.name))
     return lines

@@ -53,7 +53,7 @@ def ioctl_detail(event: Event, profile: QemuProfile, width: int) -> list[Line]:
 
 
 def _fields(fields: tuple[WireField, ...], width: int) -> list[Line]:
-    lines = [line(dim(" offset  bytes (lowest first)"))]
+    lines = prose("offset  bytes (lowest first)", width, "dim")
     for field in fields:
         lines += _field(field, width)
     return lines
@@ -62,7 +62,7 @@ def _fields(fields: tuple[WireField, ...], width: int) -> list[Line]:
 def _field(field: WireField, width: int) -> list[Line]:
     """Offset, bytes, name and value on one line, the meaning too where it fits; else it stands below, further in."""
     start = f" {field.offset:>6}  "
-    first, *more = _bytes(field)
+    first, *more = _bytes(field, _BYTES_A_LINE if width > len(start) + 3 * _BYTES_A_LINE else 4)
     wide = len(start) + 3 * _BYTES_A_LINE + 1
     start_said = wide if width >= _ALIGNED_FROM else max(len(start) + len(first) + 2, len(start) + 13)
     said = f"{field.name} = {field.value}"
@@ -80,9 +80,9 @@ def _below(text: str, indent: int, width: int, role: Role) -> list[Line]:
     return [Line(((" " * indent, ""), *part.spans)) for part in prose(text, width - indent, role, "  ")]
 
 
-def _bytes(field: WireField) -> list[str]:
+def _bytes(field: WireField, a_line: int) -> list[str]:
     if field.raw is None:
         return ["(8 bytes)"]
-    if len(field.raw) > 2 * _BYTES_A_LINE and not any(field.raw):
+    if len(field.raw) > _BYTES_A_LINE and not any(field.raw):
         return [f"00 {len(field.raw)} times"]
-    return [field.raw[at : at + _BYTES_A_LINE].hex(" ") for at in range(0, len(field.raw), _BYTES_A_LINE)] or [""]
+    return [field.raw[at : at + a_line].hex(" ") for at in range(0, len(field.raw), a_line)] or [""]

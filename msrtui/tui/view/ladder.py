@@ -114,7 +114,7 @@ def _values(
 def _kvm_note(found: SupportedWord, asked: str) -> str:
     if found.word.kind == "cpuid":
         return "KVM_GET_SUPPORTED_CPUID" if found.kvm is not None else "no such leaf"
-    return asked if found.branch == "asked" else f"{found.branch}: 0"
+    return asked if found.branch == "asked" else "counts as 0" if found.branch != "unknown" else ""
 
 
 def _qemu_note(word: FeatureWord, found: SupportedWord) -> str:

@@ -6,21 +6,15 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from msrtui.kvm.requests import GetMsrs
-from msrtui.qemu.tables import FeatureWord
-from msrtui.qemu.why import reason
-from msrtui.report.sentences import answer_text, bit_label, question_text
-from msrtui.report.why import reason_text
+from msrtui.report.sentences import answer_text, question_text
 from msrtui.tui.keymap import key_line
-from msrtui.tui.session import Query, Session
+from msrtui.tui.session import Session
 from msrtui.tui.view import panes
 from msrtui.tui.view.brand import brand
-from msrtui.tui.view.detail_parts import padded
-from msrtui.tui.view.details import event_detail, msr_detail
+from msrtui.tui.view.detail import detail
 from msrtui.tui.view.dialogue import dialogue_lines
 from msrtui.tui.view.frame import Box, geometry, hairline, phase_line, title_line
-from msrtui.tui.view.ladder import Looks, word_detail
-from msrtui.tui.view.lines import Line, dim, ends, head, line, mark, wrap
-from msrtui.tui.view.others import others_lines
+from msrtui.tui.view.lines import Line, dim, ends, line, wrap
 
 
 class Picture(NamedTuple):
@@ -86,108 +80,7 @@ def picture(session: Session, width: int, height: int) -> Picture:
         "keys": [line(dim(key_line(width)))],
         **{name: [line(dim("│"))] * body for name in uprights},
     }
-    return Picture(boxes, fixed, lists, _detail(session, box["detail"]))
-
-
-def _detail(session: Session, box: Box) -> list[Line]:
-    state, qemu, subject = session.state, session.qemu, session.subject
-    kind = subject[0]
-    if kind == "msr" and isinstance(subject[1], int):
-        word = qemu.tables.word_by_msr.get(subject[1])
-        if word is not None and word.name in state.words:
-            return _with_query(session, word, box)
-        query = session.queries.get(subject[1])
-        heard = state.msrs.get(subject[1])
-        value = (
-            query.value if query else heard.values[0] if heard and heard.values else session.readings.get(subject[1])
-        )
-        lines = msr_detail(state, subject[1], value, qemu, box.width)
-        return lines + (_query_lines(query, box.width) if query else [])
-    if kind in ("word", "bit"):
-        word = qemu.tables.word_by_name[str(subject[1])]
-        lines = _with_query(session, word, box)
-        return (
-            lines
-            if kind == "word" or not isinstance(subject[2], int)
-            else _with_bit(session, word, subject[2], box, lines)
-        )
-    if kind == "event" and isinstance(subject[1], int) and 0 <= subject[1] < len(session.events):
-        return event_detail(session.events[subject[1]], qemu, box.width)
-    if kind == "group":
-        return _group(session, str(subject[1]), box)
-    return [
-        line(" ", head("The start")),
-        Line(),
-        *padded(wrap("QEMU has opened nothing and asked nothing yet.", box.width - 2)),
-        *padded(wrap("n puts the first question, N walks to the next phase, > to the end.", box.width - 2, "dim")),
-    ]
-
-
-def _with_query(session: Session, word: FeatureWord, box: Box) -> list[Line]:
-    source = session.source
-    asked = "asked on /dev/kvm" if source.live else "as recorded"
-
-    def others(rows: int) -> list[Line]:
-        return others_lines(word, session.others, session.qemu.label, box.width, rows)
-
-    how = Looks(box.width, box.height, asked, session.cpu, session.grid, session.focus == "detail", others)
-    lines = word_detail(session.state, word, session.qemu, how)
-    query = session.queries.get(word.index) if word.kind == "msr" else None
-    return lines if query is None else [lines[0], *_query_lines(query, box.width), *lines[1:]]
-
-
-def _with_bit(session: Session, word: FeatureWord, bit: int, box: Box, lines: list[Line]) -> list[Line]:
-    """One bit: why it is on or off, in a sentence, above the ladder of its word."""
-    outcome = session.outcome
-    if outcome is None or outcome.cpu is None or word.name not in session.state.guest:
-        return lines
-    why = reason(outcome.state, outcome.words, outcome.cpu, word.name, bit)
-    on = "not known" if why.on is None else "on" if why.on else "off"
-    said = reason_text(why, session.qemu, session.source.about)
-    return [
-        ends([" ", head(bit_label(word, bit)), f" is {on}"], [dim(f"bit {bit} ")], box.width),
-        *padded(wrap(f"{said[:1].upper()}{said[1:]}.", box.width - 2)),
-        Line(),
-        *lines,
-    ]
-
-
-def _query_lines(query: Query, width: int) -> list[Line]:
-    if query.value is None:
-        said = "not known" if query.reply.result is None else "KVM refuses it"
-    else:
-        said = f"{query.value:#x}"
-    changed = query.before is not None and query.value is not None and query.before != query.value
-    note = (
-        f"changed: was {query.before:#x}"
-        if changed and query.before is not None
-        else "as before"
-        if query.before is not None
-        else ""
-    )
-    worth = "" if query.listed else "not a feature MSR: an answer of 0 says nothing"
-    lines = [line(" you    ", said, "  ", mark(f"≠ {note}") if changed else dim(note))]
-    return lines + [Line((("        ", ""), *part.spans)) for part in wrap(worth, width - 9, "dim")]
-
-
-def _group(session: Session, kind: str, box: Box) -> list[Line]:
-    words = [word for word in session.qemu.tables.words if word.kind == kind]
-    changed = [word.short for word in words if panes.differs(session.state, word)]
-    text = (
-        "Feature words that QEMU reads from feature MSRs, with KVM_GET_MSRS on /dev/kvm."
-        if kind == "msr"
-        else "Feature words that QEMU reads from the table of KVM_GET_SUPPORTED_CPUID, and then fixes up."
-    )
-    lines = [
-        ends([" ", head("MSR words" if kind == "msr" else "CPUID words")], [dim(f"{len(words)} ")], box.width),
-        Line(),
-    ]
-    lines += [line(" ", part.text) for part in wrap(text, box.width - 2)]
-    lines += [
-        Line(),
-        line(f" {len(changed)} of {len(words)} differ between KVM and a guest" + (":" if changed else "")),
-    ]
-    return lines + [line(mark(" ≠ "), name) for name in changed]
+    return Picture(boxes, fixed, lists, detail(session, box["detail"]))
 
 
 def _dialogue(session: Session, width: int, rows: int) -> list[Line]:

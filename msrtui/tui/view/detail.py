@@ -1,0 +1,141 @@
+"""The detail view: whatever is selected, told in full. Which text belongs to which kind of thing is decided here."""
+
+from __future__ import annotations
+
+from msrtui.kvm.recorded import RecordedHost
+from msrtui.qemu.tables import FeatureWord
+from msrtui.qemu.why import reason
+from msrtui.report.absent import absences, evidence_at
+from msrtui.report.sentences import bit_label
+from msrtui.report.why import reason_text
+from msrtui.tui.session import Query, Session
+from msrtui.tui.view import panes
+from msrtui.tui.view.absent import absent_lines
+from msrtui.tui.view.detail_parts import padded
+from msrtui.tui.view.details import event_detail, msr_detail
+from msrtui.tui.view.details_host import list_detail, parameter_detail
+from msrtui.tui.view.details_kvm import capability_detail, flag_detail, leaf_detail
+from msrtui.tui.view.frame import Box
+from msrtui.tui.view.ladder import Looks, word_detail
+from msrtui.tui.view.lines import Line, dim, ends, head, line, mark, wrap
+from msrtui.tui.view.others import others_lines
+
+
+def detail(session: Session, box: Box) -> list[Line]:
+    """The lines for the session's subject, its heading first."""
+    state, qemu, width = session.state, session.qemu, box.width
+    match session.subject:
+        case ("msr", int(index)):
+            return _msr(session, index, box)
+        case ("word", str(name)) if name in qemu.tables.word_by_name:
+            return _with_query(session, qemu.tables.word_by_name[name], box)
+        case ("bit", str(name), int(bit)) if name in qemu.tables.word_by_name:
+            word = qemu.tables.word_by_name[name]
+            return _with_bit(session, word, bit, box, _with_query(session, word, box))
+        case ("event", int(place)) if 0 <= place < len(session.events):
+            return event_detail(session.events[place], qemu, width)
+        case ("group", str(kind)):
+            return _group(session, kind, box)
+        case ("cap", int(number)):
+            return capability_detail(state, number, qemu, width, session.events)
+        case ("flag", str(name)):
+            return flag_detail(state, name, qemu, width, session.events)
+        case ("leaf", int(function), int(index)):
+            answerer = session.source.answerer
+            recording = answerer.recording if isinstance(answerer, RecordedHost) else None
+            return leaf_detail(state, recording, function, index, qemu, width)
+        case ("parameter", str(module), str(name)):
+            return parameter_detail(session.source.about, module, name, width, qemu)
+        case ("list", ("index" | "feature") as which):
+            return list_detail(which, state, qemu, width)
+    return [
+        line(" ", head("The start")),
+        Line(),
+        *padded(wrap("QEMU has opened nothing and asked nothing yet.", width - 2)),
+        *padded(wrap("n puts the first question, N walks to the next phase, > to the end.", width - 2, "dim")),
+    ]
+
+
+def _msr(session: Session, index: int, box: Box) -> list[Line]:
+    state, qemu = session.state, session.qemu
+    word = qemu.tables.word_by_msr.get(index)
+    if word is not None and word.name in state.words:
+        return _with_query(session, word, box)
+    query, heard = session.queries.get(index), state.msrs.get(index)
+    value = query.value if query else heard.values[0] if heard and heard.values else session.readings.get(index)
+    lines = msr_detail(state, index, value, qemu, box.width)
+    asked = _query_lines(query, box.width) if query else []
+    return [*lines, *asked, *_absent(session, index, box.width)]
+
+
+def _absent(session: Session, index: int, width: int) -> list[Line]:
+    return absent_lines(absences(index, evidence_at(session.state, session.source.about)), width)
+
+
+def _with_query(session: Session, word: FeatureWord, box: Box) -> list[Line]:
+    source = session.source
+    asked = "asked on /dev/kvm" if source.live else "as recorded"
+
+    def others(rows: int) -> list[Line]:
+        return others_lines(word, session.others, session.qemu.label, box.width, rows)
+
+    how = Looks(box.width, box.height, asked, session.cpu, session.grid, session.focus == "detail", others)
+    lines = word_detail(session.state, word, session.qemu, how)
+    if word.kind == "msr" and word.name in session.state.words:
+        lines = [*lines, *_absent(session, word.index, box.width)]
+    query = session.queries.get(word.index) if word.kind == "msr" else None
+    return lines if query is None else [lines[0], *_query_lines(query, box.width), *lines[1:]]
+
+
+def _with_bit(session: Session, word: FeatureWord, bit: int, box: Box, lines: list[Line]) -> list[Line]:
+    """One bit: why it is on or off, in a sentence, above the ladder of its word."""
+    outcome = session.outcome
+    if outcome is None or outcome.cpu is None or word.name not in session.state.guest:
+        return lines
+    why = reason(outcome.state, outcome.words, outcome.cpu, word.name, bit)
+    on = "not known" if why.on is None else "on" if why.on else "off"
+    said = reason_text(why, session.qemu, session.source.about)
+    return [
+        ends([" ", head(bit_label(word, bit)), f" is {on}"], [dim(f"bit {bit} ")], box.width),
+        *padded(wrap(f"{said[:1].upper()}{said[1:]}.", box.width - 2)),
+        Line(),
+        *lines,
+    ]
+
+
+def _query_lines(query: Query, width: int) -> list[Line]:
+    if query.value is None:
+        said = "not known" if query.reply.result is None else "KVM refuses it"
+    else:
+        said = f"{query.value:#x}"
+    changed = query.before is not None and query.value is not None and query.before != query.value
+    note = (
+        f"changed: was {query.before:#x}"
+        if changed and query.before is not None
+        else "as before"
+        if query.before is not None
+        else ""
+    )
+    worth = "" if query.listed else "not a feature MSR: an answer of 0 says nothing"
+    lines = [line(" you    ", said, "  ", mark(f"≠ {note}") if changed else dim(note))]
+    return lines + [Line((("        ", ""), *part.spans)) for part in wrap(worth, width - 9, "dim")]
+
+
+def _group(session: Session, kind: str, box: Box) -> list[Line]:
+    words = [word for word in session.qemu.tables.words if word.kind == kind]
+    changed = [word.short for word in words if panes.differs(session.state, word)]
+    text = (
+        "Feature words that QEMU reads from feature MSRs, with KVM_GET_MSRS on /dev/kvm."
+        if kind == "msr"
+        else "Feature words that QEMU reads from the table of KVM_GET_SUPPORTED_CPUID, and then fixes up."
+    )
+    lines = [
+        ends([" ", head("MSR words" if kind == "msr" else "CPUID words")], [dim(f"{len(words)} ")], box.width),
+        Line(),
+    ]
+    lines += [line(" ", part.text) for part in wrap(text, box.width - 2)]
+    lines += [
+        Line(),
+        line(f" {len(changed)} of {len(words)} differ between KVM and a guest" + (":" if changed else "")),
+    ]
+    return lines + [line(mark(" ≠ "), name) for name in changed]
