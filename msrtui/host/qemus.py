@@ -80,8 +80,8 @@ def running(refused: list[int] | None = None) -> Iterator[Qemu]:
         return
     for pid in sorted(psutil.pids()):
         try:
-            if _is_qemu(pid):
-                found = _ask_process(pid)
+            if is_qemu(pid):
+                found = ask_process(pid)
                 if found is not None:
                     yield found
         except PermissionError:
@@ -91,19 +91,19 @@ def running(refused: list[int] | None = None) -> Iterator[Qemu]:
             continue  # it has ended meanwhile
 
 
-def _is_qemu(pid: int) -> bool:
+def is_qemu(pid: int) -> bool:
     """Whether the process runs a file with one of the names; of others' processes only a shortened name is to be had.
 
     Raises OSError where it has ended.
     """
     try:
-        return _file_of(pid)[0].rpartition("/")[2] in NAMES
+        return file_of(pid)[0].rpartition("/")[2] in NAMES
     except PermissionError:
         comm = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").rstrip("\n")
         return any(comm == name[:15] for name in NAMES)  # the kernel keeps 15 characters
 
 
-def _file_of(pid: int) -> tuple[str, bool]:
+def file_of(pid: int) -> tuple[str, bool]:
     """(the path of the process's executable, whether it is deleted). Raises OSError."""
     path = os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115 - what the kernel writes, to the letter
     if path.endswith(_DELETED) and not Path(path).exists():
@@ -111,7 +111,7 @@ def _file_of(pid: int) -> tuple[str, bool]:
     return path, False
 
 
-def _ask_process(pid: int) -> Qemu | None:
+def ask_process(pid: int) -> Qemu | None:
     """The QEMU that a process runs, asked through a descriptor so that it cannot become another one meanwhile.
 
     None where it is no QEMU. Raises OSError, PermissionError also for a file that somebody else could have written:
@@ -119,7 +119,7 @@ def _ask_process(pid: int) -> Qemu | None:
     """
     fd = os.open(f"/proc/{pid}/exe", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        path, deleted = _file_of(pid)
+        path, deleted = file_of(pid)
         seen = os.fstat(fd)
         if seen.st_uid not in (0, os.geteuid()) or seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise PermissionError(pid)

@@ -66,7 +66,7 @@ def write_whole(path: str, text: str) -> None:
     """
     try:
         if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113
-            with open(path, "w", encoding="ascii") as file:  # noqa: PTH123
+            with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123
                 file.write(text)
             return
         _replace(os.path.realpath(path), text)  # a link stays a link
@@ -81,7 +81,7 @@ def _replace(path: str, text: str) -> None:
     folder, name = os.path.split(path)
     fd, part = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".part", dir=folder)
     try:
-        with os.fdopen(fd, "w", encoding="ascii") as file:
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

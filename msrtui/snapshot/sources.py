@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from msrtui import resources
 from msrtui.errors import BadSource, KvmUnusable
@@ -34,6 +35,8 @@ class Source:
     answerer: Answerer
     about: About
     notice: str | None = None
+    document: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+    """The snapshot that it was read from, as it was read."""
 
     @property
     def live(self) -> bool:
@@ -78,7 +81,7 @@ def _over_ssh(text: str) -> Source:
     if taken.document is None:
         raise BadSource(f"{taken.host}: {taken.reason}")
     host = decode(taken.document, taken.host)
-    return Source(text, "ssh", RecordedHost(host.recording), host.about)
+    return Source(text, "ssh", RecordedHost(host.recording), host.about, None, host.document)
 
 
 def bundled_source(name: str, notice: str | None = None) -> Source:
@@ -121,4 +124,4 @@ def _default() -> Source:
 
 def _saved(name: str, kind: Kind, data: bytes, notice: str | None = None) -> Source:
     host = load(data, "standard input" if name == "-" else plain(name))
-    return Source(name, kind, RecordedHost(host.recording), host.about, notice)
+    return Source(name, kind, RecordedHost(host.recording), host.about, notice, host.document)

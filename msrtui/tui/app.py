@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
 from textual.binding import Binding, BindingType
@@ -20,13 +20,26 @@ from msrtui.tui import glyphs, terminal, themes
 from msrtui.tui.diff import choice
 from msrtui.tui.screens.explorer import ExplorerScreen
 
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+
+STYLES = ("explorer", "what_if", "find", "dialogs")
+
+
+def _palette() -> type[Provider]:
+    """The command palette's commands, imported when it is opened."""
+    from msrtui.tui.commands import Commands
+
+    return Commands
+
 
 class MsrtuiApp(App[None]):
     """Explores one source. ``copied`` are the values to print at the end."""
 
     TITLE = "msrtui"
-    CSS_PATH: ClassVar[list[str | PurePath]] = [data_path("styles", f"{name}.tcss") for name in ("explorer", "what_if")]
-    ENABLE_COMMAND_PALETTE = False
+    CSS_PATH: ClassVar[list[str | PurePath]] = [data_path("styles", f"{name}.tcss") for name in STYLES]
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "quit", show=False),
         Binding("ctrl+z", "suspend_process", "suspend", show=False),

@@ -1,7 +1,7 @@
 """The themes of the house. Styles use variables only, so any theme of Textual's works as well.
 
-Blue and amber, which every kind of colour vision tells apart; and no meaning is carried by colour alone. Text stands at
-4.5:1 or more against what is behind it, on the projector's theme and the one of high contrast at 7:1 (tests measure it).
+Blue and amber, which every kind of colour vision tells apart; and no meaning is carried by colour alone. Text stands
+at 4.5:1 or more against what is behind it, on the themes for a projector and of high contrast at 7:1, as tests measure.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import Reactive, reactive
-from textual.screen import Screen
 from textual.widget import Widget
 
 from msrtui.errors import BadRequest
@@ -23,8 +22,8 @@ from msrtui.snapshot.sources import Source
 from msrtui.tui.exploration import Exploration
 from msrtui.tui.keymap import KEYMAP
 from msrtui.tui.others import read_by_others
+from msrtui.tui.screens.errands import Errands
 from msrtui.tui.screens.help import HelpScreen
-from msrtui.tui.screens.what_if import WhatIfScreen
 from msrtui.tui.session import Reading, Session, Subject, pane_of
 from msrtui.tui.view.brand import BRAND_LEAVES, brand, brand_of
 from msrtui.tui.view.frame import PANES, Box
@@ -66,14 +65,14 @@ class OthersRead(Message):
         self.readings = readings
 
 
-class ExplorerScreen(Screen[None]):
+class ExplorerScreen(Errands):
     """One KVM, one QEMU, step by step. Raises BadRequest where that QEMU has no such ``-cpu``."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(key.keys, key.action, key.hint or key.help, show=False, priority=key.keys in ("tab", "shift+tab"))
             for key in KEYMAP
-            if key.keys and key.action not in ("pane", "quit", "suspend")
+            if key.keys and key.action not in ("pane", "quit", "suspend", "redraw", "command_palette")
         ),
         *(Binding(str(place), f"pane({place})", name, show=False) for place, name in enumerate(PANES, 1)),
     ]
@@ -195,6 +194,16 @@ class ExplorerScreen(Screen[None]):
     def _asking(self) -> bool:
         return self.has_class("-asking")
 
+    def _explore(self, exploration: Exploration) -> None:
+        """Another source: everything begins anew, but for where the panes stand."""
+        live = exploration.session.source.live
+        self._mark, self._since = mark() if live else {}, time.strftime("%H:%M")
+        exploration.session = replace(exploration.session, focus=self.exploration.session.focus)
+        self.exploration = exploration
+        self._follow()
+        if live:
+            self._name_the_cpu()
+
     def _do(self, move: Callable[[], object]) -> None:
         """Make a move; what cannot be done says so at the foot, and so does a KVM that is another one now."""
         try:
@@ -229,15 +238,6 @@ class ExplorerScreen(Screen[None]):
     def action_migratable(self) -> None:
         """The second argument of x86_cpu_get_supported_feature_word, on or off; worked out from what was heard."""
         self._do(self.exploration.migratable)
-
-    def action_what_if(self) -> None:
-        """Another QEMU, another machine, another -cpu."""
-        session = self.exploration.session
-        self.app.push_screen(WhatIfScreen(session.qemu, session.cpu, self._glyphs), self._what_if)
-
-    def _what_if(self, chosen: tuple[QemuProfile, str] | None) -> None:
-        if chosen is not None:
-            self._do(lambda: self.exploration.what_if(*chosen))
 
     # --- selecting -----------------------------------------------------------------------------------------
     @on(LineList.Highlighted)

@@ -1,0 +1,209 @@
+"""What the explorer goes to other screens and out of the program for: find, what if, open, save, running QEMUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from textual import on, work
+from textual.message import Message
+from textual.screen import Screen
+
+from msrtui.errors import MsrtuiError
+from msrtui.qemu.profile import QemuProfile
+from msrtui.snapshot.files import write_whole
+from msrtui.snapshot.sources import Source, open_source, require_kvm
+from msrtui.tui.exploration import Exploration
+from msrtui.tui.export import svg_of, text_of
+from msrtui.tui.session import Subject
+from msrtui.tui.view.lines import printable
+
+
+class SourceOpened(Message):
+    """Another source can be explored, or ``refused`` says why not."""
+
+    def __init__(self, source: Source | None, refused: str | None = None) -> None:
+        super().__init__()
+        self.source = source
+        self.refused = refused
+
+
+class Saved(Message):
+    """What came of saving, in a sentence."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__()
+        self.said = said
+
+
+class QemusFound(Message):
+    """The QEMUs that run here, with what each one's -cpu gets; or ``refused``."""
+
+    def __init__(self, views: tuple[object, ...], refused: str | None = None) -> None:
+        super().__init__()
+        self.views = views
+        self.refused = refused
+
+
+class Errands(Screen[None]):
+    """The part of the explorer that leaves it for a moment; what shows the explorer is made by who derives from it."""
+
+    exploration: Exploration
+    _glyphs: Mapping[int, str]
+
+    def _do(self, move: Callable[[], object]) -> None:
+        raise NotImplementedError
+
+    def _explore(self, exploration: Exploration) -> None:
+        raise NotImplementedError
+
+    def _note(self, text: str) -> None:
+        self._do(lambda: self.exploration.note(text))
+
+    # --- find ------------------------------------------------------------------------------------------------
+    def action_find(self) -> None:
+        """Anything by number, name, property or bit."""
+        from msrtui.tui.screens.find import FindScreen
+        from msrtui.tui.view.finding import entries
+
+        session = self.exploration.session
+        found = entries(session.qemu.tables, session.state, session.events[: session.state.count])
+        self.app.push_screen(FindScreen(found, self._glyphs), self._found)
+
+    def _found(self, subject: Subject | None) -> None:
+        if subject is not None:
+            self._do(lambda: self.exploration.follow(subject))
+
+    # --- what if ---------------------------------------------------------------------------------------------
+    def action_what_if(self) -> None:
+        """Another QEMU, another machine, another -cpu."""
+        from msrtui.tui.screens.what_if import WhatIfScreen
+
+        session = self.exploration.session
+        self.app.push_screen(WhatIfScreen(session.qemu, session.cpu, self._glyphs), self._what_if)
+
+    def _what_if(self, chosen: tuple[QemuProfile, str] | None) -> None:
+        if chosen is not None:
+            self._do(lambda: self.exploration.what_if(*chosen))
+
+    def action_qemu(self, label: str) -> None:
+        """The same KVM as another QEMU version reads it."""
+        session = self.exploration.session
+        self._what_if((replace(session.qemu, label=label), session.cpu))
+
+    # --- another source --------------------------------------------------------------------------------------
+    def action_open_source(self) -> None:
+        """Another host: live, bundled, a file, over ssh."""
+        from msrtui.tui.screens.open import OpenScreen
+
+        self.app.push_screen(OpenScreen(self._glyphs), self._open_chosen)
+
+    def _open_chosen(self, text: str | None) -> None:
+        if text is not None:
+            self.action_source(text)
+
+    def action_source(self, text: str) -> None:
+        """Open the source of this text; what is shown stays until it is there."""
+        self._note(f"Opening {printable(text)} …")
+        self._open(text)
+
+    @work(thread=True, exclusive=True, group="open", exit_on_error=False)
+    def _open(self, text: str) -> None:
+        try:
+            source = open_source(text)
+            if source.live:
+                require_kvm(source)
+        except MsrtuiError as refused:
+            self.post_message(SourceOpened(None, str(refused)))
+        else:
+            self.post_message(SourceOpened(source))
+
+    @on(SourceOpened)
+    def _source_opened(self, message: SourceOpened) -> None:
+        if message.source is None:
+            self._note(message.refused or "It cannot be opened.")
+            return
+        session = self.exploration.session
+        try:
+            self._explore(Exploration(message.source, session.qemu, session.cpu))
+        except MsrtuiError as refused:
+            self._note(str(refused))
+
+    # --- saving ----------------------------------------------------------------------------------------------
+    def action_save(self) -> None:
+        """The snapshot, the screen, or what is selected, into a file."""
+        from msrtui.tui.screens.save import SaveScreen
+
+        session = self.exploration.session
+        host = "this-host" if session.source.live else session.source.name.rpartition("/")[2].removesuffix(".json")
+        what = "-".join(str(part) for part in session.subject[1:])
+        stems = {"snapshot": host, "svg": f"{host}-{what}", "text": f"{host}-{what}", "json": f"{host}-{what}"}
+        cannot = {}
+        if not session.source.live and session.source.document is None:
+            cannot["snapshot"] = "This source holds no snapshot to save."
+        drawn = {"svg": svg_of(self.app), "text": text_of(self.app)}
+        self.app.push_screen(SaveScreen(self._glyphs, stems, cannot), lambda chosen: self._save_chosen(chosen, drawn))
+
+    def _save_chosen(self, chosen: tuple[str, str] | None, drawn: Mapping[str, str]) -> None:
+        if chosen is not None:
+            self._save(*chosen, drawn)
+
+    @work(thread=True, exclusive=True, group="save", exit_on_error=False)
+    def _save(self, kind: str, path: str, drawn: Mapping[str, str]) -> None:
+        from msrtui.tui.saving import selection_text, snapshot_text
+        from msrtui.tui.view.detail import detail
+        from msrtui.tui.view.frame import Box
+
+        session = self.exploration.session
+        try:
+            if kind in drawn:
+                text = drawn[kind]
+            elif kind == "snapshot":
+                text = snapshot_text(session)
+            else:
+                text = selection_text(session, detail(session, Box(0, 0, 100, 1000)))
+            write_whole(path, text)
+        except MsrtuiError as refused:
+            self.post_message(Saved(str(refused)))
+        else:
+            self.post_message(Saved(f"Saved {printable(path)}."))
+
+    @on(Saved)
+    def _saved(self, message: Saved) -> None:
+        self._note(message.said)
+
+    # --- running QEMUs ---------------------------------------------------------------------------------------
+    def action_running(self) -> None:
+        """The QEMUs that run on this host, and what each one's -cpu gets here."""
+        self._note("Looking for running QEMUs …")
+        self._find_qemus()
+
+    @work(thread=True, exclusive=True, group="running", exit_on_error=False)
+    def _find_qemus(self) -> None:
+        from msrtui.host.running import running_qemus
+        from msrtui.report.running import view_running
+
+        source = self.exploration.session.source
+        try:
+            views = view_running(running_qemus(), source.answerer)
+        except MsrtuiError as refused:
+            self.post_message(QemusFound((), str(refused)))
+        else:
+            self.post_message(QemusFound(views))
+
+    @on(QemusFound)
+    def _qemus_found(self, message: QemusFound) -> None:
+        from msrtui.report.running import RunningView
+        from msrtui.tui.screens.running import RunningScreen
+
+        if message.refused is not None:
+            self._note(message.refused)
+            return
+        self._do(self.exploration.change)
+        views = [view for view in message.views if isinstance(view, RunningView)]
+
+        def chosen(view: RunningView | None) -> None:
+            if view is not None and view.profile is not None:
+                self._what_if((view.profile, view.cpu))
+
+        self.app.push_screen(RunningScreen(views, self._glyphs), chosen)

@@ -1,0 +1,48 @@
+"""The QEMUs that run on this host; Enter on one reads the KVM as that one does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from msrtui.report.running import RunningView
+from msrtui.tui.view.running import running_lines
+from msrtui.tui.widgets.detail_pane import DetailPane
+from msrtui.tui.widgets.line_view import LineList
+
+
+class RunningScreen(Screen["RunningView | None"]):
+    """Gives the process that was chosen, None after Escape."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,u", "dismiss", "back", show=False)]
+
+    def __init__(self, views: Sequence[RunningView], glyphs: Mapping[int, str]) -> None:
+        super().__init__()
+        self._views = views
+        self._glyphs = glyphs
+
+    def compose(self) -> ComposeResult:
+        """One text with links."""
+        yield DetailPane(self._glyphs, id="running")
+
+    def on_mount(self) -> None:
+        """Take the keys."""
+        self.query_one(DetailPane).focus()
+
+    def on_resize(self) -> None:
+        """Rows are cut to the width."""
+        if self.size.width:
+            self.query_one(DetailPane).show_text(running_lines(self._views, self.size.width), keep=True)
+
+    @on(LineList.Opened)
+    def _chosen(self, message: LineList.Opened) -> None:
+        message.stop()
+        for view in self._views:
+            if message.key == ("qemu", view.process.pid):
+                self.dismiss(view)
+                return
