@@ -48,6 +48,7 @@ KEYMAP = (
     Key("1,2,3,4", "pane", "1-4", "", "index list, kvm_feature_msrs, words, detail"),
     Key("z", "zoom", "z", "", "the focused pane alone, and back"),
     Key("y", "copy", "y", "", "copy the selected value"),
+    Key("Y", "copy_row", "Y", "", "copy the row under the cursor"),
     Key("ctrl+l", "redraw", "Ctrl+L", "", "draw everything anew"),
     Key("question_mark", "help", "?", "keys", "this list", 20),
     Key("escape", "level", "Esc", "", "one level back"),

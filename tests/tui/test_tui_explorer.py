@@ -342,7 +342,7 @@ async def test_the_help_lists_every_key() -> None:
     async with running.run_test(size=(80, 50)) as pilot:
         await pilot.press("question_mark")
         await pilot.pause()
-        text = "\n".join(line.text for line in running.screen.query_one(DetailPane).lines)
+        text = " ".join(" ".join(line.text for line in running.screen.query_one(DetailPane).lines).split())
         for key in KEYMAP:
             assert key.help in text or key.help in "\n".join(shown(running))
 

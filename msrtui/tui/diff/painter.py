@@ -46,13 +46,13 @@ class Painter:
         self._sync_held = False
 
     def forget(self, columns: int, rows: int) -> None:
-        """The terminal has this size and may show anything; its style stays what it is."""
+        """The terminal has this size and may show anything; whoever drew on it may have left a style in hand."""
         style = self._screen.style
-        self._screen = Screen(columns, rows)
-        self._screen.style = style
+        self._screen, self._style = Screen(columns, rows), None
+        self._screen.style = style  # what the app believes in stays so
 
     def lose(self, columns: int, rows: int) -> None:
-        """Nothing is known any more, the style in hand neither."""
+        """Nothing is known any more, not even which style the app believes in."""
         self._screen, self._style = Screen(columns, rows), None
 
     @property

@@ -338,12 +338,21 @@ class ExplorerScreen(Errands):
         if value is None:
             self._do(lambda: self.exploration.note("Nothing here has a value to copy: select an MSR, a word or a bit."))
             return
-        self.app.copy_to_clipboard(value)
+        what = "" if session.subject[0] != "msr" or session.subject[1] in session.readings else ", the index"
+        self._copy(value, what)
+
+    def action_copy_row(self) -> None:
+        """The row under the cursor, to the clipboard; it is printed at the end too."""
+        row = self.focused.row if isinstance(self.focused, LineList) else ""
+        if row:
+            self._copy(" ".join(row.split()), "")
+
+    def _copy(self, text: str, what: str) -> None:
+        self.app.copy_to_clipboard(text)
         copied = getattr(self.app, "copied", None)
         if isinstance(copied, list):
-            copied.append(value)
-        what = "" if session.subject[0] != "msr" or session.subject[1] in session.readings else ", the index"
-        self._do(lambda: self.exploration.note(f"Copied {value}{what}; it is printed at the end too."))
+            copied.append(text)
+        self._do(lambda: self.exploration.note(f"Copied {text}{what}; it is printed at the end too."))
 
     # --- asking KVM for one MSR ------------------------------------------------------------------------------
     def action_ask(self) -> None:

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from msrtui.tui.keymap import KEYMAP
-from msrtui.tui.view.lines import Line, dim, head, line
+from msrtui.tui.view.lines import Line, dim, head, line, wrap
 from msrtui.tui.widgets.detail_pane import DetailPane
 
 
@@ -28,16 +28,20 @@ class HelpScreen(Screen[None]):
         yield DetailPane(self._glyphs, id="help")
 
     def on_mount(self) -> None:
-        """Show it."""
-        pane = self.query_one(DetailPane)
-        pane.show_text(help_lines(), keep=False)
-        pane.focus()
+        """Take the keys."""
+        self.query_one(DetailPane).focus()
+
+    def on_resize(self) -> None:
+        """Lines are broken at the width."""
+        if self.size.width:
+            self.query_one(DetailPane).show_text(help_lines(self.size.width), keep=True)
 
 
-def help_lines() -> list[Line]:
-    """The help as lines."""
+def help_lines(width: int) -> list[Line]:
+    """The help as lines of this width."""
     lines = [line(" ", head("Keys"), dim("                    Esc goes back")), Line()]
-    lines += [line(f" {key.shown:>10}   ", key.help) for key in KEYMAP]
+    for key in KEYMAP:
+        lines += _row(key.shown, key.help, width)
     lines += [Line(), line(" ", head("Signs")), Line()]
     signs = (
         ("1", "the bit is set in this layer"),
@@ -49,4 +53,11 @@ def help_lines() -> list[Line]:
         ("✗", "QEMU ended here"),
         ("k q m", "in the grid: the bit is gone behind KVM, QEMU, migratable"),
     )
-    return lines + [line(f" {sign:>10}   ", text) for sign, text in signs]
+    for sign, text in signs:
+        lines += _row(sign, text, width)
+    return lines
+
+
+def _row(sign: str, text: str, width: int) -> list[Line]:
+    told = wrap(text, max(width - 16, 20))
+    return [line(f" {sign if place == 0 else '':>10}   ", *part.spans) for place, part in enumerate(told)]

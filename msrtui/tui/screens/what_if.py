@@ -10,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Key
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
@@ -53,13 +54,35 @@ def choices(qemu: QemuProfile, cpu: str) -> list[Choice]:
     ]
 
 
+class Choices(LineList):
+    """The list of what can be otherwise.
+
+    It hears the arrows itself: a binding of the screen's takes a longer way than the list's own keys, and of two keys
+    that arrive together the second would be first.
+    """
+
+    class Turned(Message):
+        """The next value (``by`` 1) of what is called ``key``, or the one before (-1)."""
+
+        def __init__(self, key: object, by: int) -> None:
+            super().__init__()
+            self.key = key
+            self.by = by
+
+    def on_key(self, event: Key) -> None:
+        """Left and right turn; space turns too."""
+        by = {"left": -1, "right": 1, "space": 1}.get(event.key)
+        if by is not None:
+            self.post_message(self.Turned(self.selected, by))
+            event.stop()
+            event.prevent_default()
+
+
 class WhatIfScreen(ModalScreen["tuple[QemuProfile, str] | None"]):
     """Gives the profile and the ``-cpu`` that were chosen, None where nothing shall change."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "leave", show=False),
-        Binding("left", "turn(-1)", "before", show=False),
-        Binding("right", "turn(1)", "next", show=False),
         Binding("tab,shift+tab", "type", "type a -cpu", show=False, priority=True),
     ]
 
@@ -72,7 +95,7 @@ class WhatIfScreen(ModalScreen["tuple[QemuProfile, str] | None"]):
 
     def compose(self) -> ComposeResult:
         """A heading, the choices, the line for -cpu, a foot."""
-        yield LineList(self._glyphs, id="choices")
+        yield Choices(self._glyphs, id="choices")
         yield Input(self._cpu, id="cpu", select_on_focus=False)
         yield LineView(self._glyphs, id="foot")
 
@@ -128,12 +151,10 @@ class WhatIfScreen(ModalScreen["tuple[QemuProfile, str] | None"]):
         ]
 
     # --- keys ------------------------------------------------------------------------------------------------
-    def action_turn(self, by: int) -> None:
-        """The next value of what is selected, or the one before."""
-        if isinstance(self.focused, Input):
-            return
-        name = self.query_one("#choices", LineList).selected
-        choice = next((choice for choice in choices(self._qemu, self._cpu) if choice.name == name), None)
+    @on(Choices.Turned)
+    def _turned(self, message: Choices.Turned) -> None:
+        by = message.by
+        choice = next((choice for choice in choices(self._qemu, self._cpu) if choice.name == message.key), None)
         if choice is None:
             return
         at = choice.values.index(choice.value) if choice.value in choice.values else -by
@@ -160,12 +181,6 @@ class WhatIfScreen(ModalScreen["tuple[QemuProfile, str] | None"]):
     def _submitted(self, message: Input.Submitted) -> None:
         message.stop()
         self._done()
-
-    def on_key(self, event: Key) -> None:
-        """Space turns too."""
-        if event.key == "space" and not isinstance(self.focused, Input):
-            self.action_turn(1)
-            event.stop()
 
     def _done(self) -> None:
         try:

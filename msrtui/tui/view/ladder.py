@@ -134,7 +134,7 @@ def _qemu_note(word: FeatureWord, found: SupportedWord) -> str:
 
 def _migratable_note(word: FeatureWord, found: SupportedWord, qemu: QemuProfile) -> str:
     if not qemu.migratable:
-        return "migratable=off: no mask"
+        return "off: no mask applied"
     dropped = (found.supported or 0) & ~(found.migratable or 0)
     if not dropped:
         return "nothing dropped"

@@ -115,6 +115,11 @@ class LineList(LineView, can_focus=True):
         """The key of the row under the cursor."""
         return self._lines[self._cursor].key if self._cursor < len(self._lines) else None
 
+    @property
+    def row(self) -> str:
+        """The text of the row under the cursor."""
+        return self._lines[self._cursor].text if self._cursor < len(self._lines) else ""
+
     def show_list(self, heading: Line, rows: Sequence[Line], selected: object = None) -> None:
         """Show these rows; the cursor goes to the row of ``selected``, else it stays where it can."""
         if heading != self._heading:
@@ -250,41 +255,3 @@ class LineList(LineView, can_focus=True):
     def _resized(self) -> None:
         self._top = 0
         self._scroll_to_cursor()
-
-
-class DetailPane(LineList):
-    """The detail view: scrolls as a text; a click on a row that stands for something opens it."""
-
-    def on_click(self, event: events.Click) -> None:
-        """A click follows a link."""
-        place = event.y - 1 + self._top
-        if event.y > 0 and place < len(self._lines) and self._lines[place].key is not None:
-            self.post_message(self.Opened(self, self._lines[place].key))
-
-    def show_text(self, lines: Sequence[Line], *, keep: bool) -> None:
-        """Show another subject from its top, or (``keep``) the same one where it stands."""
-        heading, rows = (lines[0], list(lines[1:])) if lines else (_NO_LINE, [])
-        if not keep:
-            self._cursor = self._top = 0
-            self._lines = tuple(rows)
-            self._heading = heading
-            self.refresh()
-        else:
-            self.show_list(heading, rows)
-
-    def _scroll_to_cursor(self) -> None:
-        self._top = max(0, min(self._top, max(len(self._lines) - self._visible, 0)))
-
-    def _resized(self) -> None:
-        self._scroll_to_cursor()
-
-    def move(self, by: int) -> None:
-        """Scroll: a text has no cursor."""
-        self._scroll(by)
-
-    def move_to(self, place: int, direction: int = 1) -> None:
-        """Scroll to a line."""
-        self._scroll(place - self._top)
-
-    def _shows_cursor(self) -> bool:
-        return False
