@@ -14,7 +14,6 @@ from msrtui.kvm.collector import DEVICE, plain
 from msrtui.kvm.live import LiveHost
 from msrtui.kvm.recorded import RecordedHost
 from msrtui.kvm.requests import Answerer, GetApiVersion, OpenDevice
-from msrtui.snapshot.codec import decode, load
 from msrtui.snapshot.files import read_file, read_standard_input
 from msrtui.snapshot.model import About
 
@@ -75,6 +74,7 @@ def live_source() -> Source:
 
 
 def _over_ssh(text: str) -> Source:
+    from msrtui.snapshot.codec import decode
     from msrtui.snapshot.remote import RemoteOptions, capture_hosts
 
     (taken,) = capture_hosts([text], RemoteOptions())
@@ -123,5 +123,7 @@ def _default() -> Source:
 
 
 def _saved(name: str, kind: Kind, data: bytes, notice: str | None = None) -> Source:
+    from msrtui.snapshot.codec import load  # the live host needs none of it
+
     host = load(data, "standard input" if name == "-" else plain(name))
     return Source(name, kind, RecordedHost(host.recording), host.about, notice, host.document)

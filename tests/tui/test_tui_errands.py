@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
-from textual.worker import WorkerCancelled
+from settling import settled
 
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.codec import load
@@ -33,13 +31,6 @@ def session_of(running: MsrtuiApp) -> Session:
     assert isinstance(screen, ExplorerScreen)
     assert screen.session is not None
     return screen.session
-
-
-async def settled(running: MsrtuiApp, pilot: Pilot[None]) -> None:
-    for _ in range(2):
-        with suppress(WorkerCancelled):  # a newer one took its place
-            await running.workers.wait_for_complete()
-        await pilot.pause()
 
 
 @pytest.mark.parametrize(
@@ -78,7 +69,7 @@ async def test_another_host_is_opened_in_place_and_one_that_is_none_is_said(tmp_
     running = app()
     async with running.run_test(size=(80, 24)) as pilot:
         await pilot.press("o", *SKYLAKE, "enter")
-        await settled(running, pilot)
+        await settled(pilot)
         assert session_of(running).source.name == SKYLAKE
         assert "21 of 94" in text_of(running)
         wrong = tmp_path / "wrong.json"
@@ -86,7 +77,7 @@ async def test_another_host_is_opened_in_place_and_one_that_is_none_is_said(tmp_
         screen = running.screen
         assert isinstance(screen, ExplorerScreen)
         screen.action_source(str(wrong))
-        await settled(running, pilot)
+        await settled(pilot)
         assert "not a snapshot" in " ".join(text_of(running).split())
         assert session_of(running).source.name == SKYLAKE
 
@@ -101,7 +92,7 @@ async def test_the_snapshot_is_saved_as_it_was_read(here: Path) -> None:
     running = app()
     async with running.run_test(size=(80, 24)) as pilot:
         await pilot.press("s", "enter")
-        await settled(running, pilot)
+        await settled(pilot)
         assert "Saved amd-pvm-linux6.18.json." in text_of(running)
     answerer = open_source(EPYC).answerer
     saved = load((here / "amd-pvm-linux6.18.json").read_bytes(), "it")
@@ -119,10 +110,10 @@ async def test_the_snapshot_is_saved_as_it_was_read(here: Path) -> None:
 async def test_the_screen_and_the_selection_are_saved(here: Path, downs: int, name: str, said: str) -> None:
     running = app()
     async with running.run_test(size=(80, 24)) as pilot:
-        await settled(running, pilot)
+        await settled(pilot)
         before = text_of(running)
         await pilot.press("s", *["down"] * downs, "enter")
-        await settled(running, pilot)
+        await settled(pilot)
     text = (here / name).read_text(encoding="utf-8")
     assert said in text
     if name.endswith(".txt"):
@@ -150,7 +141,7 @@ async def test_running_qemus_are_shown_and_one_can_be_read_as(qemu: subprocess.P
     running = app()
     async with running.run_test(size=(120, 40)) as pilot:
         await pilot.press("u")
-        await settled(running, pilot)
+        await settled(pilot)
         text = text_of(running)
         assert f"{qemu.pid}" in text
         assert "EPYC,-svm" in text
@@ -162,7 +153,7 @@ async def test_the_palette_does_what_the_keys_do() -> None:
     running = app()
     async with running.run_test(size=(80, 24)) as pilot:
         await pilot.press("ctrl+p", *"QEMU 10.0")
-        await settled(running, pilot)
+        await settled(pilot)
         await pilot.press("enter")
-        await settled(running, pilot)
+        await settled(pilot)
         assert session_of(running).qemu.label == "10.0"

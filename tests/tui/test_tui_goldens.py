@@ -1,16 +1,15 @@
-"""Screens as text, at three sizes and in three glyph tiers: a change of a screen is a change of a file that can be read.
+"""Screens as text, at three sizes and in three glyph tiers: a change of a screen is a file's change that can be read.
 
-``MSRTUI_WRITE_PICTURES=1 python -m pytest tests/tui/test_tui_goldens.py`` writes them anew; look at them before they are kept.
+``MSRTUI_WRITE_PICTURES=1 python -m pytest tests/tui/test_tui_goldens.py`` writes them anew; look before you keep them.
 """
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from textual.worker import WorkerCancelled
+from settling import settled
 
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
@@ -43,9 +42,7 @@ async def drawn(host: str, qemu: str, keys: tuple[str, ...], size: tuple[int, in
     app = MsrtuiApp(open_source(host), QemuProfile(qemu), theme="msrtui-dark", tier=tier)
     async with app.run_test(size=size) as pilot:
         for _ in range(2):
-            with suppress(WorkerCancelled):  # a newer one took its place
-                await app.workers.wait_for_complete()
-            await pilot.pause()
+            await settled(pilot)
             await pilot.press(*keys)
             keys = ()
         return "\n".join(strip.text.rstrip() for strip in app.screen._compositor.render_strips()) + "\n"

@@ -11,6 +11,8 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
+from settling import settled
+
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
 from msrtui.tui.app import MsrtuiApp
@@ -26,9 +28,7 @@ async def test_the_readmes_picture_shows_what_the_app_shows(root: Path) -> None:
     path = root / "tests" / "pictures" / "explorer.svg"
     app = MsrtuiApp(open_source("amd-pvm-linux6.18"), QemuProfile("7.2"), theme="msrtui-dark", tier="full")
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.pause()
-        await app.workers.wait_for_complete()
-        await pilot.pause()
+        await settled(pilot)
         drawn = svg_of(cast("Any", app))
     if os.environ.get("MSRTUI_WRITE_PICTURES"):
         path.write_text(drawn, encoding="utf-8")

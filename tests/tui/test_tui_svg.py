@@ -1,17 +1,16 @@
 """A dozen screens as pictures: colours, weights and places, as Textual draws them.
 
-``python -m pytest tests/tui/test_tui_svg.py --snapshot-update`` draws them anew; look at the report before they are kept.
+``python -m pytest tests/tui/test_tui_svg.py --snapshot-update`` draws them anew; look at its report first.
 Textual is pinned for the tests: each of its releases draws an SVG in its own way.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 import pytest
+from settling import settled
 from textual.pilot import Pilot
-from textual.worker import WorkerCancelled
 
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
@@ -45,9 +44,7 @@ def test_the_picture_is_the_one_that_was_looked_at(
     async def settle(pilot: Pilot[None]) -> None:
         for wanted in ((), keys):
             await pilot.press(*wanted)
-            with suppress(WorkerCancelled):  # a newer one took its place
-                await pilot.app.workers.wait_for_complete()
-            await pilot.pause()
+            await settled(pilot)
 
     app = MsrtuiApp(open_source(host), QemuProfile("7.2"), theme=theme, tier="full")
     assert snap_compare(app, terminal_size=size, run_before=settle)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import html
 import re
-from contextlib import suppress
 from typing import Any, cast
 
 import pytest
-from textual.worker import WorkerCancelled
+from settling import settled
 
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
@@ -62,9 +61,7 @@ async def test_every_text_stands_out_from_what_is_behind_it(theme: str) -> None:
         pictures = []
         for keys in ((), ("v",), ("escape", "question_mark"), ("escape", "less_than_sign", "n"), ("colon",)):
             await pilot.press(*keys)
-            with suppress(WorkerCancelled):  # a newer one took its place
-                await app.workers.wait_for_complete()
-            await pilot.pause()
+            await settled(pilot)
             pictures.append(svg_of(cast("Any", app)))
     for picture in pictures:
         found = readings(picture)

@@ -82,15 +82,9 @@ class DiffDriver(LinuxDriver):
                 self._painter.lose(*size)
 
     def start_application_mode(self) -> None:
-        """Take the terminal, at the start or after a suspend: others drew on it."""
-        self._painter.lose(*self._app.size)
+        """Take the terminal, at the start or after a suspend; the other screen that it shows then is not known."""
         super().start_application_mode()  # type: ignore[no-untyped-call]
         self.write("\x1b[m")  # whatever the shell left in hand, the first frame begins without it
-
-    def stop_application_mode(self) -> None:
-        """Give the terminal back, with no style in hand."""
-        self.write("\x1b[m")
-        super().stop_application_mode()
 
     def process_message(self, message: Message) -> None:
         """A terminal that tells its size by itself has a new one."""

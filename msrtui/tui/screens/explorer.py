@@ -160,7 +160,7 @@ class ExplorerScreen(Errands):
         session = self.exploration.session
         self.session = session
         if not session.others and self.exploration.reader.at_end and session.outcome is not None:
-            self._ask_the_others(session)
+            self.call_after_refresh(self._ask_the_others, session)  # what is asked for comes first
 
     def _show(self) -> None:
         session = self.session
@@ -320,12 +320,6 @@ class ExplorerScreen(Errands):
             self.action_zoom()
         elif session.focus == "detail":
             self.query_one("#words").focus()
-
-    def action_redraw(self) -> None:
-        """Draw everything anew."""
-        self.refresh(layout=True)
-        for widget in self.query(LineView):
-            widget.refresh()
 
     def action_help(self) -> None:
         """All keys."""

@@ -5,16 +5,11 @@ from __future__ import annotations
 from msrtui.kvm.recorded import RecordedHost
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.why import reason
-from msrtui.report.absent import absences, evidence_at
 from msrtui.report.sentences import bit_label
 from msrtui.report.why import reason_text
 from msrtui.tui.session import Query, Session
 from msrtui.tui.view import panes
-from msrtui.tui.view.absent import absent_lines
 from msrtui.tui.view.detail_parts import padded
-from msrtui.tui.view.details import event_detail, msr_detail
-from msrtui.tui.view.details_host import list_detail, parameter_detail
-from msrtui.tui.view.details_kvm import capability_detail, flag_detail, leaf_detail
 from msrtui.tui.view.frame import Box
 from msrtui.tui.view.ladder import Looks, word_detail
 from msrtui.tui.view.lines import Line, dim, ends, head, line, mark, wrap
@@ -23,7 +18,7 @@ from msrtui.tui.view.others import others_lines
 
 def detail(session: Session, box: Box) -> list[Line]:
     """The lines for the session's subject, its heading first."""
-    state, qemu, width = session.state, session.qemu, box.width
+    qemu = session.qemu
     match session.subject:
         case ("msr", int(index)):
             return _msr(session, index, box)
@@ -32,10 +27,21 @@ def detail(session: Session, box: Box) -> list[Line]:
         case ("bit", str(name), int(bit)) if name in qemu.tables.word_by_name:
             word = qemu.tables.word_by_name[name]
             return _with_bit(session, word, bit, box, _with_query(session, word, box))
-        case ("event", int(place)) if 0 <= place < len(session.events):
-            return event_detail(session.events[place], qemu, width)
         case ("group", str(kind)):
             return _group(session, kind, box)
+    return _of_the_conversation(session, box.width)
+
+
+def _of_the_conversation(session: Session, width: int) -> list[Line]:
+    """What is seldom the first thing to be looked at: imported when it is."""
+    from msrtui.tui.view.details import event_detail
+    from msrtui.tui.view.details_host import list_detail, parameter_detail
+    from msrtui.tui.view.details_kvm import capability_detail, flag_detail, leaf_detail
+
+    state, qemu = session.state, session.qemu
+    match session.subject:
+        case ("event", int(place)) if 0 <= place < len(session.events):
+            return event_detail(session.events[place], qemu, width)
         case ("cap", int(number)):
             return capability_detail(state, number, qemu, width, session.events)
         case ("flag", str(name)):
@@ -57,6 +63,8 @@ def detail(session: Session, box: Box) -> list[Line]:
 
 
 def _msr(session: Session, index: int, box: Box) -> list[Line]:
+    from msrtui.tui.view.details import msr_detail
+
     state, qemu = session.state, session.qemu
     word = qemu.tables.word_by_msr.get(index)
     if word is not None and word.name in state.words:
@@ -69,6 +77,12 @@ def _msr(session: Session, index: int, box: Box) -> list[Line]:
 
 
 def _absent(session: Session, index: int, width: int) -> list[Line]:
+    listed = session.state.index_list is not None and index in session.state.index_list
+    if listed and index in (session.state.feature_list or ()):
+        return []
+    from msrtui.report.absent import absences, evidence_at
+    from msrtui.tui.view.absent import absent_lines
+
     return absent_lines(absences(index, evidence_at(session.state, session.source.about)), width)
 
 

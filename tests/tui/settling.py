@@ -1,0 +1,27 @@
+"""Waiting until the app has nothing left to do, by condition and not by time."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from textual.pilot import Pilot
+from textual.worker import WorkerCancelled
+
+from msrtui.tui.screens.explorer import ExplorerScreen
+
+
+async def settled(pilot: Pilot[Any]) -> None:
+    """Until no worker runs, and what other QEMUs make of the KVM stands there where it is to come."""
+    for _ in range(300):
+        with suppress(WorkerCancelled):  # a newer one took its place
+            await pilot.app.workers.wait_for_complete()
+        await pilot.pause()
+        screens = [screen for screen in pilot.app.screen_stack if isinstance(screen, ExplorerScreen)]
+        if all(
+            screen.session is not None
+            and (screen.session.others or screen.session.outcome is None or not screen.exploration.reader.at_end)
+            for screen in screens
+        ):
+            break
+    await pilot.pause()
