@@ -7,7 +7,7 @@ import stat
 import sys
 
 from msrtui.errors import BadSource, MsrtuiError
-from msrtui.kvm.collector import plain
+from msrtui.kvm.collector import plain, read_text
 
 SIZE_LIMIT = 2 * 1024 * 1024
 """Bytes. A snapshot is under 0.1 MB; what is far over that is something else, and would cost its size in memory."""
@@ -72,7 +72,7 @@ def write_whole(path: str, text: str) -> None:
         _replace(os.path.realpath(path), text)  # a link stays a link
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise CannotWrite(f"{plain(path)} cannot be written: {reason}; name another place with -o.") from None
+        raise CannotWrite(f"{plain(path)} cannot be written: {reason}.") from None
 
 
 def _replace(path: str, text: str) -> None:
@@ -97,6 +97,12 @@ def _mode(path: str) -> int:
     try:
         return stat.S_IMODE(os.stat(path).st_mode)  # noqa: PTH116
     except OSError:
-        mask = os.umask(0)
-        os.umask(mask)
-        return 0o666 & ~mask
+        return 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    """The umask, read where the kernel says it: umask(2) itself can only be set, which other threads would see."""
+    for line in (read_text("/proc/self/status", 65536) or "").splitlines():
+        if line.startswith("Umask:"):
+            return int(line.split()[1], 8)
+    return 0o022

@@ -82,6 +82,8 @@ class MsrtuiApp(App[None]):
         if forget is not None:
             forget()
         self.screen.refresh(layout=True)
+        for widget in self.screen.query("*"):
+            widget.refresh()
 
 
 def run(

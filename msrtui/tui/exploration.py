@@ -133,7 +133,7 @@ class Exploration:
             subject=subject,
             at=at,
             lit=changed(session.state, state),
-            others=session.others if cpu == session.cpu and _alike(qemu, session.qemu) else (),
+            others=session.others if cpu == session.cpu and alike(qemu, session.qemu) else (),
         )
 
     def migratable(self) -> None:
@@ -214,6 +214,6 @@ def changed(before: State, after: State) -> frozenset[Subject]:
     return frozenset(lit)
 
 
-def _alike(one: QemuProfile, other: QemuProfile) -> bool:
+def alike(one: QemuProfile, other: QemuProfile) -> bool:
     """Whether two profiles differ in the version at most."""
     return replace(one, label=other.label) == other

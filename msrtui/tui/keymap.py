@@ -31,12 +31,14 @@ KEYMAP = (
     Key(
         "backspace,left_square_bracket", "back", "Backspace", "", "back along the links; [ as well, and ] forward again"
     ),
+    Key("left", "fold(0)", "Left", "", "put the bits of a word away in the tree"),
+    Key("right", "fold(1)", "Right", "", "show the bits of a word in the tree"),
     Key("right_square_bracket", "forward", "]", "", "forward again"),
     Key("colon", "ask", ":", "ask an MSR", "ask KVM for one MSR now, by number or name", 3),
     Key("slash", "find", "/", "find", "find anything: a number, a name, a property, a bit, a capability", 5),
     Key("v", "what_if", "v", "what if", "another QEMU, machine, irqchip, -cpu: worked out again from what KVM said", 4),
     Key("m", "migratable", "m", "migratable", "migratable on or off", 10),
-    Key("x", "only", "x", "only changed", "in this list only what changed, or all again", 9),
+    Key("x", "only", "x", "only changed", "in this list only what matters (flags, differences), or all again", 9),
     Key("g", "grid", "g", "", "the 64-bit grid in place of the ladder, and back"),
     Key("r", "again", "r", "", "ask KVM everything again, step by step"),
     Key("o", "open_source", "o", "open", "another host: live, bundled, a file, over ssh", 11),

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from msrtui.kvm.requests import GetMsrs, MsrsReply
+from msrtui.kvm.requests import CheckExtension, GetMsrs, MsrsReply
 from msrtui.qemu.conversation import Outcome
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source
@@ -15,7 +15,8 @@ from msrtui.transcript.state import State, event_of_word
 from msrtui.tui.view.panes import differs
 
 Subject: TypeAlias = "tuple[object, ...]"
-"""What is looked at: ("word", FEAT_…), ("bit", FEAT_…, n), ("msr", index), ("event", n), ("group", kind)."""
+"""What is looked at: ("word", FEAT_…), ("bit", FEAT_…, n), ("msr", index), ("event", n), ("group", kind),
+("cap", number), ("flag", has_msr_…), ("leaf", function, index), ("parameter", module, name), ("list", which)."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,13 @@ def event_of(subject: Subject, events: Sequence[Event], count: int) -> int | Non
         return event_of_word(seen, str(subject[1]))
     if subject[0] == "event" and isinstance(subject[1], int):
         return subject[1] if subject[1] < count else None
+    if subject[0] == "cap":
+        return next((event.n for event in reversed(seen) if event.request == CheckExtension(subject[1])), None)  # type: ignore[arg-type]
+    if subject[0] == "flag":
+        return next((event.n for event in seen if event.decision and subject[1] in event.decision.sets), None)
+    if subject[0] == "list":
+        phase = f"{subject[1]}_list"
+        return next((event.n for event in reversed(seen) if event.phase == phase and event.kind == "ioctl"), None)
     if subject[0] == "msr":
         for event in reversed(seen):
             if event.decision is not None and event.decision.params.get("index") == subject[1]:
@@ -136,6 +144,11 @@ def pane_of(subject: Subject, state: State, event: Event | None) -> str | None:
     return None
 
 
+def _what(event: Event) -> tuple[object, ...]:
+    rule = event.decision.rule if event.decision is not None else None
+    return (event.function, event.word, event.kind, event.request, rule, event.not_done)
+
+
 def same_place(events: Sequence[Event], old: Event | None) -> int:
     """How many events of another run are behind its reader, to stand at the same phase, function and subject.
 
@@ -143,6 +156,9 @@ def same_place(events: Sequence[Event], old: Event | None) -> int:
     """
     if old is None:
         return 0
+    for place, event in enumerate(events):
+        if event.phase == old.phase and _what(event) == _what(old):
+            return place + 1
     best = 0
     for place, event in enumerate(events):
         if (event.phase, event.function, event.word, event.kind) == (old.phase, old.function, old.word, old.kind):

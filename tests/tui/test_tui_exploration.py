@@ -220,7 +220,9 @@ def test_values_that_agree_stand_together_and_the_shown_one_is_marked(epyc: Expl
 def test_a_version_without_the_word_or_the_cpu_says_so() -> None:
     word = QEMU.tables.word_by_name["FEAT_ARCH_CAPABILITIES"]
     readings = (Reading("3.1", {}, "has no -cpu X"), Reading("4.0", {}), Reading("7.2", {word.name: None}))
-    assert [row.text.split()[1] for row in others_lines(word, readings, "9", 60, 10)[1:]] == ["ends", "-", "?"]
+    lines = others_lines(word, readings, "9", 60, 10)
+    assert [row.text.split()[1] for row in lines[1:]] == ["-", "-", "?"]
+    assert "has no -cpu X" in lines[1].text
 
 
 # --- copying -----------------------------------------------------------------------------------------------------
@@ -240,3 +242,13 @@ def test_what_is_copied_is_the_value_of_what_is_selected(
 ) -> None:
     epyc.look_at(subject)
     assert value_of(epyc.session) == value
+
+
+def test_another_qemu_leaves_the_reader_at_the_same_question(walk: Exploration) -> None:
+    walk.ends(1)
+    for _ in range(9):
+        walk.step(-1)
+    before = walk.session.events[walk.session.at or 0]
+    walk.migratable()
+    after = walk.session.events[walk.session.at or 0]
+    assert (before.request, before.word, before.function) == (after.request, after.word, after.function)

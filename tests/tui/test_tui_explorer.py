@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from settling import settled
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -364,3 +365,50 @@ async def test_a_kvm_that_was_reloaded_meanwhile_is_said_and_asking_again_ends_i
         assert "kvm_amd was reloaded: r asks everything again" in "\n".join(shown(running))
         await pilot.press("r", "n")
         assert "reloaded" not in "\n".join(shown(running))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ("down", "enter", "escape", "end"),
+        ("enter", "r"),
+        ("enter", "pagedown", "pagedown", "escape", "up", "up"),
+        ("1", "end", "z"),
+        ("3", "end", "1"),
+        ("1", "end", "3"),
+        ("slash", "x", "2", "enter", "backspace", "4", "down", "pagedown", "m"),
+        ("4", "pagedown", "less_than_sign", "n", "n", "greater_than_sign"),
+    ],
+    ids=lambda keys: " ".join(keys),
+)
+async def test_what_stands_on_the_screen_is_what_each_pane_shows(keys: tuple[str, ...]) -> None:
+    """Only rows that changed are drawn again: none of them may be forgotten."""
+    running = app("intel-skylake-nested0-bochs-linux6.12")
+    async with running.run_test(size=(80, 24)) as pilot:
+        for key in keys:
+            await pilot.press(key)
+            await settled(pilot)
+            screen = shown(running)
+            if not isinstance(running.screen, ExplorerScreen):
+                continue
+            for pane in running.screen.query(LineList):
+                region = pane.region
+                for y in range(region.height):
+                    on_screen = screen[region.y + y][region.x : region.x + region.width]
+                    assert on_screen == pane.render_line(y).text, (key, pane.id, y)
+
+
+async def test_the_bits_of_a_word_are_put_away_with_left_and_shown_with_right() -> None:
+    running = app()
+    async with running.run_test(size=(80, 24)) as pilot:
+        await pilot.press("right")
+        assert any("rdctl-no" in row for row in rows_of(running, "words"))
+        await pilot.press("left")
+        assert not any("rdctl-no" in row for row in rows_of(running, "words"))
+
+
+async def test_where_there_is_nothing_to_go_back_to_it_says_so() -> None:
+    running = app()
+    async with running.run_test(size=(80, 24)) as pilot:
+        await pilot.press("backspace")
+        assert "nothing to go back to" in "\n".join(shown(running))

@@ -23,8 +23,9 @@ from msrtui.snapshot.frames import has_frame
 from msrtui.snapshot.importers.kvmdump import is_kvmdump
 
 SIZE_LIMIT = 2 * 1024 * 1024
-OVER = "cpuid -1 -r writes one CPU, which is enough"
 """Bytes. One CPU is 8 kB; a machine of 256 of them still fits."""
+OVER = "cpuid -1 -r writes one CPU, which is enough"
+"""What a file over the limit is told."""
 LINE_LIMIT = 32768
 """Lines of ``cpuid -r``: more than rows fit into SIZE_LIMIT."""
 ROW_LIMIT = 1024

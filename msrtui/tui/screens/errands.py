@@ -15,7 +15,7 @@ from msrtui.snapshot.files import write_whole
 from msrtui.snapshot.sources import Source, open_source, require_kvm
 from msrtui.tui.exploration import Exploration
 from msrtui.tui.export import svg_of, text_of
-from msrtui.tui.session import Subject
+from msrtui.tui.session import Session, Subject
 from msrtui.tui.view.lines import printable
 
 
@@ -67,7 +67,8 @@ class Errands(Screen[None]):
         from msrtui.tui.view.finding import entries
 
         session = self.exploration.session
-        found = entries(session.qemu.tables, session.state, session.events[: session.state.count])
+        events = session.events[: session.state.count]
+        found = entries(session.qemu.tables, session.state, events, session.source.about.parameters)
         self.app.push_screen(FindScreen(found, self._glyphs), self._found)
 
     def _found(self, subject: Subject | None) -> None:
@@ -142,19 +143,19 @@ class Errands(Screen[None]):
         if not session.source.live and session.source.document is None:
             cannot["snapshot"] = "This source holds no snapshot to save."
         drawn = {"svg": svg_of(self.app), "text": text_of(self.app)}
-        self.app.push_screen(SaveScreen(self._glyphs, stems, cannot), lambda chosen: self._save_chosen(chosen, drawn))
 
-    def _save_chosen(self, chosen: tuple[str, str] | None, drawn: Mapping[str, str]) -> None:
-        if chosen is not None:
-            self._save(*chosen, drawn)
+        def save(chosen: tuple[str, str] | None) -> None:
+            if chosen is not None:
+                self._save(session, *chosen, drawn)
+
+        self.app.push_screen(SaveScreen(self._glyphs, stems, cannot), save)
 
     @work(thread=True, exclusive=True, group="save", exit_on_error=False)
-    def _save(self, kind: str, path: str, drawn: Mapping[str, str]) -> None:
+    def _save(self, session: Session, kind: str, path: str, drawn: Mapping[str, str]) -> None:
         from msrtui.tui.saving import selection_text, snapshot_text
         from msrtui.tui.view.detail import detail
         from msrtui.tui.view.frame import Box
 
-        session = self.exploration.session
         try:
             if kind in drawn:
                 text = drawn[kind]
@@ -176,14 +177,13 @@ class Errands(Screen[None]):
     def action_running(self) -> None:
         """The QEMUs that run on this host, and what each one's -cpu gets here."""
         self._note("Looking for running QEMUs …")
-        self._find_qemus()
+        self._find_qemus(self.exploration.session.source)
 
     @work(thread=True, exclusive=True, group="running", exit_on_error=False)
-    def _find_qemus(self) -> None:
+    def _find_qemus(self, source: Source) -> None:
         from msrtui.host.running import running_qemus
         from msrtui.report.running import view_running
 
-        source = self.exploration.session.source
         try:
             views = view_running(running_qemus(), source.answerer)
         except MsrtuiError as refused:
@@ -206,4 +206,6 @@ class Errands(Screen[None]):
             if view is not None and view.profile is not None:
                 self._what_if((view.profile, view.cpu))
 
-        self.app.push_screen(RunningScreen(views, self._glyphs), chosen)
+        source = self.exploration.session.source
+        whose = "this host" if source.live else source.name
+        self.app.push_screen(RunningScreen(views, whose, self._glyphs), chosen)

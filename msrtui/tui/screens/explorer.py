@@ -19,7 +19,7 @@ from msrtui.host.reload import mark, reloaded
 from msrtui.kvm.requests import GetMsrs, HostCpuid, MsrsReply
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source
-from msrtui.tui.exploration import Exploration
+from msrtui.tui.exploration import Exploration, alike
 from msrtui.tui.keymap import KEYMAP
 from msrtui.tui.others import read_by_others
 from msrtui.tui.screens.errands import Errands
@@ -141,8 +141,8 @@ class ExplorerScreen(Errands):
 
     @on(OthersRead)
     def _others_read(self, message: OthersRead) -> None:
-        session = self.exploration.session
-        if (session.source, session.cpu) == (message.session.source, message.session.cpu):
+        session, asked = self.exploration.session, message.session
+        if (session.source, session.cpu) == (asked.source, asked.cpu) and alike(session.qemu, asked.qemu):
             self.exploration.read_by_others(message.readings)
             self._follow()
 
@@ -255,12 +255,13 @@ class ExplorerScreen(Errands):
             self.action_open()
             return
         if message.pane.id == "words" and key[0] in ("word", "group"):
-            opened = self.exploration.session.opened ^ {key}
-            why = key[0] == "word" and key in opened
+            why = key[0] == "word"
+            opened = self.exploration.session.opened
+            opened = opened | {key} if why else opened ^ {key}
             focus = "detail" if why else "words"
             self._do(lambda: self.exploration.follow(key, opened=opened, focus=focus))
             if why:
-                # the first Enter says why; the bits in the tree come with it
+                # Enter says why; the bits in the tree come with it, Left puts them away
                 self.query_one("#detail").focus()
                 self.call_after_refresh(self.query_one(DetailPane).reveal, "why")
         else:
@@ -273,11 +274,24 @@ class ExplorerScreen(Errands):
 
     def action_back(self) -> None:
         """Back to what was looked at before."""
-        self._do(self.exploration.back)
+        if not self.exploration.back():
+            self.exploration.note("There is nothing to go back to: links, Enter and / lead somewhere.")
+        self._follow()
 
     def action_forward(self) -> None:
         """Forward again."""
-        self._do(self.exploration.forward)
+        if not self.exploration.forward():
+            self.exploration.note("There is nothing to go forward to.")
+        self._follow()
+
+    def action_fold(self, opened: int) -> None:
+        """The bits of a word in the tree, or the words of a group: shown (1) or not (0)."""
+        session = self.exploration.session
+        key: Subject = ("word", session.subject[1]) if session.subject[0] == "bit" else session.subject
+        if session.focus == "words" and key[0] in ("word", "group"):
+            shown = opened == (1 if key[0] == "word" else 0)  # groups are listed where they are shut
+            entries = session.opened | {key} if shown else session.opened - {key}
+            self._do(lambda: self.exploration.look_at(key, opened=entries))
 
     def action_only(self) -> None:
         """In the list with the focus only what matters, or all again."""
@@ -329,6 +343,9 @@ class ExplorerScreen(Errands):
         """The value under the eyes, to the clipboard; it is printed at the end too."""
         session = self.exploration.session
         value = value_of(session)
+        if value is None and isinstance(self.focused, LineList) and isinstance(self.focused.selected, tuple):
+            session = replace(session, subject=self.focused.selected)
+            value = value_of(session)
         if value is None:
             self._do(lambda: self.exploration.note("Nothing here has a value to copy: select an MSR, a word or a bit."))
             return
@@ -370,12 +387,12 @@ class ExplorerScreen(Errands):
     @on(AskLine.Named)
     def _named(self, message: AskLine.Named) -> None:
         self._close_ask()
-        self._put_question(message.index, message.listed)
+        self._put_question(self.exploration.session.source, message.index, message.listed)
 
     @work(thread=True, exclusive=True, group="ask", exit_on_error=False)
-    def _put_question(self, index: int, listed: bool) -> None:
+    def _put_question(self, source: Source, index: int, listed: bool) -> None:
         started = time.perf_counter()
-        reply = self.exploration.session.source.answerer.ask(GetMsrs((index,)))
+        reply = source.answerer.ask(GetMsrs((index,)))
         self.post_message(Asked(index, reply, time.perf_counter() - started, listed))
 
     @on(Asked)

@@ -11,19 +11,21 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from msrtui.report.running import RunningView
+from msrtui.tui.view.lines import Line, wrap
 from msrtui.tui.view.running import running_lines
 from msrtui.tui.widgets.detail_pane import DetailPane
 from msrtui.tui.widgets.line_view import LineList
 
 
 class RunningScreen(Screen["RunningView | None"]):
-    """Gives the process that was chosen, None after Escape."""
+    """Gives the process that was chosen, None after Escape. ``whose``: the KVM that they were worked out with."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,u", "dismiss", "back", show=False)]
 
-    def __init__(self, views: Sequence[RunningView], glyphs: Mapping[int, str]) -> None:
+    def __init__(self, views: Sequence[RunningView], whose: str, glyphs: Mapping[int, str]) -> None:
         super().__init__()
         self._views = views
+        self._whose = whose
         self._glyphs = glyphs
 
     def compose(self) -> ComposeResult:
@@ -37,7 +39,10 @@ class RunningScreen(Screen["RunningView | None"]):
     def on_resize(self) -> None:
         """Rows are cut to the width."""
         if self.size.width:
-            self.query_one(DetailPane).show_text(running_lines(self._views, self.size.width), keep=True)
+            text = f"Worked out with the KVM of {self._whose}. Enter reads it as that QEMU does, Esc goes back."
+            foot = [Line((("   ", ""), *part.spans)) for part in wrap(text, self.size.width - 4, "dim")]
+            lines = [*running_lines(self._views, self.size.width), Line(), *foot]
+            self.query_one(DetailPane).show_text(lines, keep=True)
 
     @on(LineList.Opened)
     def _chosen(self, message: LineList.Opened) -> None:

@@ -8,7 +8,7 @@ same answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -22,13 +22,14 @@ from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
 from msrtui.tui.view.lines import Line, cut, dim, line
 
-WORD, MSR, FEATURE, FLAG, LEAF, CAPABILITY, QUESTION = (
+WORD, MSR, FEATURE, FLAG, LEAF, CAPABILITY, PARAMETER, QUESTION = (
     "word",
     "MSR",
     "feature",
     "flag",
     "CPUID",
     "capability",
+    "parameter",
     "question",
 )
 """The kinds of things, as they are shown."""
@@ -72,7 +73,12 @@ class Entry:
 
 
 # --- what there is -----------------------------------------------------------------------------------------------
-def entries(tables: Tables, state: State, events: Sequence[Event] = ()) -> tuple[Entry, ...]:
+def entries(
+    tables: Tables,
+    state: State,
+    events: Sequence[Event] = (),
+    parameters: Mapping[str, Mapping[str, str]] | None = None,
+) -> tuple[Entry, ...]:
     """Everything that has a name or a number, in an order of its own; what is ``listed`` on this host goes first."""
     return (
         *_words(tables, state),
@@ -81,6 +87,7 @@ def entries(tables: Tables, state: State, events: Sequence[Event] = ()) -> tuple
         *_flags(tables, state),
         *_leaves(tables, state),
         *_capabilities(state),
+        *_parameters(parameters or {}),
         *_questions(events[: state.count]),
     )
 
@@ -172,6 +179,13 @@ def _capabilities(state: State) -> Iterator[Entry]:
         said = f", KVM answers {answer}" if answer is not None else ""
         names = (symbol.removeprefix("KVM_CAP_"),)
         yield _entry(CAPABILITY, 6, symbol, f"number {number}{said}", ("cap", number), names, number)
+
+
+def _parameters(parameters: Mapping[str, Mapping[str, str]]) -> Iterator[Entry]:
+    for module, values in parameters.items():
+        for name, value in values.items():
+            subject = ("parameter", module, name)
+            yield _entry(PARAMETER, 7, f"{module}.{name}", f"is {value}", subject, (name,))
 
 
 def _questions(events: Sequence[Event]) -> Iterator[Entry]:

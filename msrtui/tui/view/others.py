@@ -37,7 +37,8 @@ def _names(group: Sequence[Reading]) -> str:
 
 def _said(word: FeatureWord, reading: Reading) -> tuple[str, str]:
     if reading.ended is not None:
-        return "ends", "before it makes a CPU"
+        said = reading.ended if len(reading.ended) <= 30 else f"{reading.ended[:29]}…"
+        return ("-" if reading.ended.startswith("has no") else "ends"), said
     if word.name not in reading.words:
         return "-", "has no such word"
     value = reading.words[word.name]

@@ -10,7 +10,7 @@ from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import bits_of
 from msrtui.report.sentences import bit_label
 from msrtui.transcript.state import State
-from msrtui.tui.view.lines import Line, cut, dim, ends, head, line, mark, short_value
+from msrtui.tui.view.lines import Line, cut, dim, ends, head, line, mark, short_value, wrap
 
 
 def heading(title: str, right: str, width: int, focused: bool, *, only: bool = False) -> Line:
@@ -91,7 +91,7 @@ def feature_rows(
             text = "null: KVM has no feature MSRs"
         elif state.feature_unknown:
             text = "not known: the source does not say"
-        return [line(dim(f" {text}"))]
+        return [line(" ", *part.spans) for part in wrap(text, width - 2, "dim")]
     rows = []
     for index in state.feature_list:
         word = tables.word_by_msr.get(index)

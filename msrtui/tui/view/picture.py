@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from msrtui.kvm.requests import GetMsrs
 from msrtui.report.sentences import answer_text, question_text
+from msrtui.transcript.events import Event
 from msrtui.tui.keymap import key_line
 from msrtui.tui.session import Session
 from msrtui.tui.view import panes
@@ -73,7 +74,7 @@ def picture(session: Session, width: int, height: int) -> Picture:
     }
     fixed = {
         "title": [title_line(session.source.name, session.source.about, brand(state.cpuid), qemu, session.cpu, width)],
-        "phases": [phase_line(seen, event.phase if event else None, state.end is not None, width)],
+        "phases": [phase_line(seen, _phase(session, event), state.end is not None, width)],
         "top": [hairline(width, place.uprights, "┬")],
         "bottom": [hairline(width, place.uprights, "┴")],
         "dialogue": _dialogue(session, width, place.dialogue),
@@ -81,6 +82,13 @@ def picture(session: Session, width: int, height: int) -> Picture:
         **{name: [line(dim("│"))] * body for name in uprights},
     }
     return Picture(boxes, fixed, lists, detail(session, box["detail"]))
+
+
+def _phase(session: Session, event: Event | None) -> str | None:
+    """Where the reader stands: at the event that is spoken of, else behind the last that was seen."""
+    if event is None and session.state.count:
+        event = session.events[session.state.count - 1]
+    return event.phase if event is not None else None
 
 
 def _dialogue(session: Session, width: int, rows: int) -> list[Line]:

@@ -81,7 +81,7 @@ class AskLine(Input):
             self.post_message(self.Noticed(said))
             return
         listed = index in self._listed
-        if not listed and self._live and self._confirm != index:
+        if not listed and (self._live or text.isdigit()) and self._confirm != index:
             decimal = f" ({text} is decimal; 0x{text} is written with its 0x)" if text.isdigit() else ""
             self._confirm = index
             self.post_message(

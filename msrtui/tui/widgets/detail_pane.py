@@ -29,6 +29,8 @@ class DetailPane(LineList):
         """Show another subject from its top, or (``keep``) the same one where it stands."""
         heading, rows = (lines[0], list(lines[1:])) if lines else (_NO_LINE, [])
         if not keep:
+            if self._top:
+                self.refresh()  # every row stands elsewhere now
             self._cursor = self._top = 0
             self._link = None
         elif self._link is not None and (self._link >= len(rows) or rows[self._link].key is None):
@@ -81,9 +83,6 @@ class DetailPane(LineList):
 
     def _scroll_to_cursor(self) -> None:
         self._top = max(0, min(self._top, max(len(self._lines) - self._visible, 0)))
-
-    def _resized(self) -> None:
-        self._scroll_to_cursor()
 
     def _shows_cursor(self) -> bool:
         return self._link is not None

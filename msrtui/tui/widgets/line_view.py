@@ -250,8 +250,7 @@ class LineList(LineView, can_focus=True):
 
     def on_resize(self) -> None:
         """As little scrolled away as the new height needs, and the cursor in view."""
-        self._resized()
-
-    def _resized(self) -> None:
-        self._top = 0
+        top = self._top
         self._scroll_to_cursor()
+        if self._top != top:
+            self.refresh()
