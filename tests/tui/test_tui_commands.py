@@ -17,6 +17,7 @@ from msrtui.qemu import tables
 from msrtui.qemu.profile import QemuProfile
 from msrtui.resources import bundled_hosts, data_path
 from msrtui.snapshot.sources import open_source
+from msrtui.tui.app import MsrtuiApp
 from msrtui.tui.commands import Command, Commands
 from msrtui.tui.keymap import KEYMAP
 from msrtui.tui.screens.explorer import ExplorerScreen
@@ -50,6 +51,8 @@ class Palette(App[None]):
         self.theme = THEMES[0].name
         self.animation_level = "none"
         self.first = first or Everything(open_source("amd-pvm-linux6.18"), QemuProfile("7.2"), {})
+
+    action_redraw = MsrtuiApp.action_redraw  # as the app has it
 
     def on_mount(self) -> None:
         Everything.done.clear()
