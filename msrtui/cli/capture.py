@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msrtui.cli.options import Parser, add_json, command_parser
 from msrtui.cli.output import note, say, say_json
-from msrtui.errors import BadRequest
+from msrtui.errors import BadRequest, BadSource
 from msrtui.kvm.collector import plain
 
 if TYPE_CHECKING:
@@ -96,19 +96,29 @@ def _over_ssh(options: Any) -> int:
         without_kvm=options.without_kvm,
     )
     paths = _paths(hosts, options.output)
+    if options.output == "-":
+        (taken,) = capture_hosts(hosts, wanted)
+        if taken.document is not None:
+            say(encode(taken.document))
+            return 0
+        raise BadSource(f"{taken.host}: {taken.reason}")
+    where = {plain(host): path for host, path in zip(hosts, paths, strict=True)}
+    failed: dict[str, str] = {}
     with _progress(len(hosts)) as tick:
-        taken = capture_hosts(hosts, wanted, tick)
-    if options.output == "-" and taken[0].document is not None:
-        say(encode(taken[0].document))
-        return 0
+
+        def ended(captured: Captured) -> None:
+            # as each one comes: who presses Ctrl+C because of one host keeps what the others gave
+            if captured.document is not None:
+                try:
+                    write_whole(where[captured.host], encode(captured.document))
+                except CannotWrite as error:
+                    failed[captured.host] = str(error)
+            tick(captured)
+
+        every = capture_hosts(hosts, wanted, ended)
     rows: list[tuple[Captured, str | None, str | None]] = []
-    for each, path in zip(taken, paths, strict=True):
-        error = each.reason
-        if each.document is not None:
-            try:
-                write_whole(path, encode(each.document))
-            except CannotWrite as failed:
-                error = str(failed)
+    for each, path in zip(every, paths, strict=True):
+        error = each.reason or failed.get(each.host)
         rows.append((each, path if error is None else None, error))
     if options.json:
         say_json({"captured": [{"host": each.host, "path": path, "error": error} for each, path, error in rows]})

@@ -149,7 +149,7 @@ def _capabilities(kvm: Mapping[str, Any]) -> dict[int, int]:
     if not 0 <= first <= last + 1 <= CAPABILITY_LIMIT:
         raise Wrong(f"{at}.first and last are no range of capabilities under {CAPABILITY_LIMIT}")
     answers = numbers(raw, "answers", at)
-    if not first <= min(answers, default=first) <= max(answers, default=first) <= max(first, last):
+    if answers and not first <= min(answers) <= max(answers) <= last:
         raise Wrong(f"{at}.answers has a capability that was not asked for")
     # what was asked and is not among the answers was answered with 0
     return {**dict.fromkeys(range(first, last + 1), 0), **answers}

@@ -24,6 +24,8 @@ class Exploration:
     """One KVM read by one QEMU. Raises BadRequest where that QEMU has no such ``-cpu``."""
 
     def __init__(self, source: Source, qemu: QemuProfile, cpu: str = "host", *, at_start: bool = False) -> None:
+        self.chosen = qemu
+        """The profile without what the ``-cpu`` says of itself (``migratable=off``), which is in ``session.qemu``."""
         request = parse(cpu, qemu)
         qemu = profile_for(request, qemu)
         self.reader = Reader(source, qemu, request)
@@ -116,6 +118,7 @@ class Exploration:
         session = self.session
         request = parse(cpu, qemu)
         profile = profile_for(request, qemu)
+        self.chosen = qemu
         self.reader.switch(profile, request)
         events, state = self.reader.events, self.reader.state
         subject = session.subject
@@ -126,19 +129,19 @@ class Exploration:
             at = None if self.reader.current is None else self.reader.current.n
             subject = subject if subject[0] != "event" or at is None else ("event", at)
         self.change(
-            qemu=qemu if qemu.migratable == profile.migratable else profile,
+            qemu=profile,
             cpu=cpu,
             events=events,
             state=state,
             subject=subject,
             at=at,
             lit=changed(session.state, state),
-            others=session.others if cpu == session.cpu and alike(qemu, session.qemu) else (),
+            others=session.others if cpu == session.cpu and alike(profile, session.qemu) else (),
         )
 
     def migratable(self) -> None:
         """The second argument of x86_cpu_get_supported_feature_word, on or off."""
-        self.what_if(replace(self.session.qemu, migratable=not self.session.qemu.migratable), self.session.cpu)
+        self.what_if(replace(self.chosen, migratable=not self.session.qemu.migratable), self.session.cpu)
 
     def read_by_others(self, readings: tuple[Reading, ...]) -> None:
         """What other QEMUs make of the same KVM."""

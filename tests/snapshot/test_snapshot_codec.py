@@ -195,6 +195,8 @@ def test_a_number_without_end_is_refused(document: dict[str, Any], digits: str) 
 def test_a_capability_outside_of_what_was_asked_is_refused(document: dict[str, Any]) -> None:
     document["kvm"]["capabilities"]["answers"]["9999"] = 1
     assert "$.kvm.capabilities.answers" in refused(document)
+    document["kvm"]["capabilities"] = {"first": 0, "last": -1, "answers": {"0": 1}}
+    assert "$.kvm.capabilities.answers" in refused(document)
 
 
 # --- what it means -----------------------------------------------------------------------------------------------

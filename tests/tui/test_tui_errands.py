@@ -157,3 +157,32 @@ async def test_the_palette_does_what_the_keys_do() -> None:
         await pilot.press("enter")
         await settled(pilot)
         assert session_of(running).qemu.label == "10.0"
+
+
+async def test_other_qemus_are_asked_once_however_many_keys_come_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Session] = []
+    ask = ExplorerScreen._ask_the_others
+
+    def counted(screen: ExplorerScreen, session: Session) -> object:
+        asked.append(session)
+        return ask(screen, session)
+
+    monkeypatch.setattr(ExplorerScreen, "_ask_the_others", counted)
+    running = app()
+    async with running.run_test(size=(80, 24)) as pilot:
+        await pilot.press("down", "down", "up", "2", "3", "g", "g", "x")
+        await settled(pilot)
+        assert session_of(running).others
+    assert len(asked) == 1
+
+
+async def test_a_host_over_ssh_that_cannot_be_had_is_said_in_a_sentence(need_tool: Callable[[str], str]) -> None:
+    need_tool("ssh")
+    running = app()
+    async with running.run_test(size=(80, 24)) as pilot:
+        screen = running.screen
+        assert isinstance(screen, ExplorerScreen)
+        screen.action_source("ssh://nobody@host.invalid")
+        await settled(pilot)
+        assert "Its name is not known here" in " ".join(text_of(running).split())
+        assert session_of(running).source.name == EPYC

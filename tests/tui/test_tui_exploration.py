@@ -252,3 +252,10 @@ def test_another_qemu_leaves_the_reader_at_the_same_question(walk: Exploration) 
     walk.migratable()
     after = walk.session.events[walk.session.at or 0]
     assert (before.request, before.word, before.function) == (after.request, after.word, after.function)
+
+
+def test_what_a_cpu_says_of_itself_goes_with_it(epyc: Exploration) -> None:
+    epyc.what_if(QEMU, "host,migratable=off")
+    assert not epyc.session.qemu.migratable
+    epyc.what_if(epyc.chosen, "host")
+    assert epyc.session.qemu == QEMU

@@ -81,7 +81,7 @@ class Errands(Screen[None]):
         from msrtui.tui.screens.what_if import WhatIfScreen
 
         session = self.exploration.session
-        self.app.push_screen(WhatIfScreen(session.qemu, session.cpu, self._glyphs), self._what_if)
+        self.app.push_screen(WhatIfScreen(self.exploration.chosen, session.cpu, self._glyphs), self._what_if)
 
     def _what_if(self, chosen: tuple[QemuProfile, str] | None) -> None:
         if chosen is not None:
@@ -89,8 +89,7 @@ class Errands(Screen[None]):
 
     def action_qemu(self, label: str) -> None:
         """The same KVM as another QEMU version reads it."""
-        session = self.exploration.session
-        self._what_if((replace(session.qemu, label=label), session.cpu))
+        self._what_if((replace(self.exploration.chosen, label=label), self.exploration.session.cpu))
 
     # --- another source --------------------------------------------------------------------------------------
     def action_open_source(self) -> None:
@@ -126,7 +125,7 @@ class Errands(Screen[None]):
             return
         session = self.exploration.session
         try:
-            self._explore(Exploration(message.source, session.qemu, session.cpu))
+            self._explore(Exploration(message.source, self.exploration.chosen, session.cpu))
         except MsrtuiError as refused:
             self._note(str(refused))
 

@@ -19,7 +19,7 @@ from msrtui.host.reload import mark, reloaded
 from msrtui.kvm.requests import GetMsrs, HostCpuid, MsrsReply
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source
-from msrtui.tui.exploration import Exploration, alike
+from msrtui.tui.exploration import Exploration
 from msrtui.tui.keymap import KEYMAP
 from msrtui.tui.others import read_by_others
 from msrtui.tui.screens.errands import Errands
@@ -65,6 +65,11 @@ class OthersRead(Message):
         self.readings = readings
 
 
+def _question(session: Session) -> tuple[object, ...]:
+    """What the other QEMUs' readings depend on: who answers, the -cpu, and all of the profile but its version."""
+    return (id(session.source.answerer), session.cpu, replace(session.qemu, label=""))
+
+
 class ExplorerScreen(Errands):
     """One KVM, one QEMU, step by step. Raises BadRequest where that QEMU has no such ``-cpu``."""
 
@@ -95,6 +100,7 @@ class ExplorerScreen(Errands):
         self.exploration = Exploration(source, qemu, cpu, at_start=at_start)
         self._boxes: dict[str, Box] = {}
         self._detailed: object = None
+        self._others_asked: object = None
         self._mark = mark() if source.live else {}
         self._since = time.strftime("%H:%M")
 
@@ -141,8 +147,7 @@ class ExplorerScreen(Errands):
 
     @on(OthersRead)
     def _others_read(self, message: OthersRead) -> None:
-        session, asked = self.exploration.session, message.session
-        if (session.source, session.cpu) == (asked.source, asked.cpu) and alike(session.qemu, asked.qemu):
+        if _question(message.session) == _question(self.exploration.session):
             self.exploration.read_by_others(message.readings)
             self._follow()
 
@@ -159,7 +164,10 @@ class ExplorerScreen(Errands):
         """Show what the exploration came to."""
         session = self.exploration.session
         self.session = session
-        if not session.others and self.exploration.reader.at_end and session.outcome is not None:
+        if session.others or not self.exploration.reader.at_end or session.outcome is None:
+            self._others_asked = None  # "ask again" makes it a new question
+        elif self._others_asked != _question(session):
+            self._others_asked = _question(session)
             self.call_after_refresh(self._ask_the_others, session)  # what is asked for comes first
 
     def _show(self) -> None:
