@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -73,8 +74,13 @@ class MsrtuiApp(App[None]):
 
     def on_mount(self) -> None:
         """Open the explorer; after a suspend everything is drawn anew, for the terminal was others' meanwhile."""
+        if not self.is_headless:
+            terminal.give_back_when_told(self._leave)
         self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh(layout=True))
         self.push_screen(ExplorerScreen(self._source, self._qemu, self._glyphs, at_start=self._at_start))
+
+    def _leave(self, status: int) -> None:
+        self.exit(return_code=status)
 
     def action_redraw(self) -> None:
         """Draw everything anew, on every screen; a driver that knows what the terminal shows forgets it."""
@@ -108,6 +114,7 @@ def run(
     app.run()
     if driver is not None and driver.tally is not None:
         sys.stderr.write(f"{driver.tally}\n")
-    for value in app.copied:
-        os.write(1, value.encode() + b"\n")
+    with contextlib.suppress(OSError):  # a terminal that is gone
+        for value in app.copied:
+            os.write(1, value.encode() + b"\n")
     return app.return_code or 0

@@ -1,8 +1,11 @@
-"""The terminal that the app needs: keys on standard input, a screen on standard error."""
+"""The terminal that the app needs: keys on standard input, a screen on standard error, given back at the end."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
+from collections.abc import Callable
 
 from msrtui.errors import MsrtuiError
 
@@ -30,3 +33,21 @@ def ready() -> None:
     for stale in ("COLUMNS", "LINES"):
         # a shell may have exported the size it had; believed, it would hide every later resize
         os.environ.pop(stale, None)
+
+
+def give_back_when_told(leave: Callable[[int], object]) -> None:
+    """Have ``leave(128 + number)`` called for a signal that would end the process and leave its terminal as it is.
+
+    Must be called where the event loop runs. It also lets every signal wake that loop: SIGCONT may be delivered
+    to another thread (kernel/signal.c: wants_signal, not to one that is stopped), and the handler that takes the
+    terminal again after a suspend would wait for the next key, which nobody can type then.
+    """
+    loop = asyncio.get_running_loop()
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is None or signal.getsignal(number) is signal.SIG_IGN:
+            continue  # who started us wants it ignored, as nohup does
+        try:
+            loop.add_signal_handler(number, leave, 128 + number)
+        except (NotImplementedError, RuntimeError, ValueError):
+            return  # no such thing on this system, or not the main thread: as it was before

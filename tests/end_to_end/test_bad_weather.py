@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from test_in_a_terminal import EPYC, ROOT, Terminal
 
@@ -94,6 +95,28 @@ def test_a_terminal_that_goes_away_takes_the_app_with_it(how: str) -> None:
     os.close(end)
     ended, _ = os.waitpid(child, 0)  # the suite's own limit ends a wait without end
     assert ended == child
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_it_and_the_terminal_is_given_back(
+    terminal: Callable[..., Terminal], number: signal.Signals
+) -> None:
+    window = terminal(80, 24, "PS1='ready$ ' sh -i")
+    in_shell(window)
+    window.wait_for(lambda text: "drops 26 27 62" in text)
+    shell = int(window._tmux("display-message", "-p", "#{pane_pid}"))
+    # tmux's own shell, the one with job control, the app
+    app = psutil.Process(shell).children(recursive=True)[-1]
+    os.kill(app.pid, number)
+    window.wait_for(lambda text: "ready$" in text)
+    window.types("echo status $? $(stty -a | grep -cw -- -icanon)")
+    window.keys("Enter")
+    window.wait_for(lambda text: f"status {128 + number} 0" in text)
+    assert window._tmux("display-message", "-p", "#{alternate_on} #{mouse_any_flag} #{cursor_flag}").split() == [
+        "0",
+        "0",
+        "1",
+    ]
 
 
 def test_a_mouse_click_selects_and_a_wheel_scrolls(terminal: Callable[..., Terminal]) -> None:

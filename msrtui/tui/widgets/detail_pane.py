@@ -84,5 +84,8 @@ class DetailPane(LineList):
     def _scroll_to_cursor(self) -> None:
         self._top = max(0, min(self._top, max(len(self._lines) - self._visible, 0)))
 
+    def _resized(self) -> None:
+        self._scroll_to_cursor()  # a text stays where it was read
+
     def _shows_cursor(self) -> bool:
         return self._link is not None

@@ -251,6 +251,10 @@ class LineList(LineView, can_focus=True):
     def on_resize(self) -> None:
         """As little scrolled away as the new height needs, and the cursor in view."""
         top = self._top
-        self._scroll_to_cursor()
+        self._resized()
         if self._top != top:
             self.refresh()
+
+    def _resized(self) -> None:
+        self._top = 0
+        self._scroll_to_cursor()
