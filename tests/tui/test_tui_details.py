@@ -22,11 +22,12 @@ from msrtui.report.parameters import PARAMETERS
 from msrtui.snapshot.sources import Source, open_source
 from msrtui.transcript.state import State
 from msrtui.tui.reader import Reader
-from msrtui.tui.view.absent import absent_lines
-from msrtui.tui.view.details import event_detail, msr_detail
-from msrtui.tui.view.details_host import list_detail, parameter_detail
-from msrtui.tui.view.details_ioctl import ioctl_detail
-from msrtui.tui.view.details_kvm import capability_detail, flag_detail, leaf_detail
+from msrtui.tui.view.detail.absent import absent_lines
+from msrtui.tui.view.detail.of_events import event_detail, ioctl_detail
+from msrtui.tui.view.detail.of_kvm import capability_detail, flag_detail, leaf_detail
+from msrtui.tui.view.detail.of_lists import list_detail
+from msrtui.tui.view.detail.of_msrs import msr_detail
+from msrtui.tui.view.detail.of_parameters import parameter_detail
 from msrtui.tui.view.lines import Line
 
 HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"

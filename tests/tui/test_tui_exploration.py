@@ -18,8 +18,8 @@ from msrtui.transcript.stepper import run
 from msrtui.tui.exploration import Exploration
 from msrtui.tui.others import read_by_others
 from msrtui.tui.session import Reading
+from msrtui.tui.view.detail.others import others_lines
 from msrtui.tui.view.lines import Line
-from msrtui.tui.view.others import others_lines
 from msrtui.tui.view.picture import picture
 from msrtui.tui.view.values import value_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msrtui.qemu.tables import FeatureWord
-from msrtui.tui.view.layers import Layer, cells_of
+from msrtui.tui.view.detail.layers import Layer, cells_of
 from msrtui.tui.view.lines import Line, Role, Span, dim, line
 
 _LETTER = {"KVM": "k", "QEMU": "q", "migr": "m"}

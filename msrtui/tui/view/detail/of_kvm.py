@@ -18,7 +18,7 @@ from msrtui.report.sentences import bit_label, not_done_text
 from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
-from msrtui.tui.view.detail_parts import Link, fact, heading, links, prose, title
+from msrtui.tui.view.detail.parts import Link, fact, heading, links, prose, title
 from msrtui.tui.view.lines import Line, Span, dim, grouped, line, mark
 
 

@@ -1,20 +1,39 @@
-"""The detail view of one ioctl: what was sent and what came back, field by field beside the bytes."""
+"""The detail view of one event: a decision, the end, or an ioctl with both buffers field by field beside the bytes."""
 
 from __future__ import annotations
 
 from msrtui.kvm import abi
 from msrtui.kvm.requests import CheckExtension, HostCpuid
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.sentences import answer_text, question_text
+from msrtui.report.sentences import answer_text, decision_text, not_done_text, question_text
 from msrtui.report.wire import WireField, wire_of
 from msrtui.transcript.events import Event
-from msrtui.tui.view.detail_parts import fact, heading, links, prose, title
+from msrtui.tui.view.detail.parts import fact, heading, links, prose, title
 from msrtui.tui.view.lines import Line, Role, dim, line
 
 _BYTES_A_LINE = 8
 _ALIGNED_FROM = 84
 """From this width on all values stand in one column; in narrower panes each follows its bytes."""
 _ON_FD = {"system": "/dev/kvm", "vm": "the VM's file descriptor", "vcpu": "the vCPU's file descriptor"}
+
+
+def event_detail(event: Event, qemu: QemuProfile, width: int) -> list[Line]:
+    """One event: the question and the answer, or the decision, with all that came back."""
+    if event.request is not None:
+        return ioctl_detail(event, qemu, width)
+    what = event.ioctl or {"decision": "decision", "end": "the end"}.get(event.kind, event.kind)
+    lines = [*title(what, f"step {event.n + 1}", width), *prose(f"in {event.function}", width, "dim"), Line()]
+    if event.end is not None:
+        for text in event.end.text.splitlines():
+            lines += prose(text, width, "bad")
+        status = "aborts (SIGABRT)" if event.end.status == 134 else f"exits with status {event.end.status}"
+        return [*lines, Line(), *prose(f"QEMU {status} here.", width, "bad")]
+    if event.not_done is not None:
+        lines += prose(not_done_text(event.not_done), width)
+        text = "A step of QEMU's that needs a VM or a vCPU. msrtui does not make it: it only asks what changes nothing."
+        return [*lines, Line(), *prose(text, width, "dim")]
+    assert event.decision is not None
+    return [*lines, *prose(decision_text(event.decision, qemu), width)]
 
 
 def ioctl_detail(event: Event, profile: QemuProfile, width: int) -> list[Line]:

@@ -14,8 +14,8 @@ from msrtui.qemu.words import SupportedWord, bits_of
 from msrtui.report.sentences import bit_label, decision_text, names_in, numbers_in
 from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
 from msrtui.transcript.state import State
-from msrtui.tui.view.grid import grid_lines
-from msrtui.tui.view.layers import Layer, cells_of, layers_of
+from msrtui.tui.view.detail.grid import grid_lines
+from msrtui.tui.view.detail.layers import Layer, cells_of, layers_of
 from msrtui.tui.view.lines import Line, Span, dim, ends, grouped, head, line, mark, wrap
 
 _COLUMNS = {"KVM": 5, "QEMU": 6, "migr": 6, "guest": 7, "vCPU": 6}

@@ -1,4 +1,4 @@
-"""The detail views of a module parameter and of KVM's two MSR lists as a whole."""
+"""The detail view of one of KVM's two MSR lists as a whole."""
 
 from __future__ import annotations
 
@@ -9,46 +9,12 @@ from msrtui.catalog import short_name
 from msrtui.qemu import tables
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.lists import index_map
-from msrtui.report.parameters import PARAMETERS
 from msrtui.report.shape import counted
-from msrtui.snapshot.model import About
 from msrtui.transcript.state import State
-from msrtui.tui.view.detail_parts import entry, fact, heading, links, prose, title
+from msrtui.tui.view.detail.parts import entry, heading, links, prose, title
 from msrtui.tui.view.lines import Line, Role, line
 
 
-# --- a module parameter ------------------------------------------------------------------------------------------
-def parameter_detail(
-    about: About, module: str, name: str, width: int, profile: QemuProfile | None = None
-) -> list[Line]:
-    """One parameter of a KVM module: its value here, what it decides, and what depends on it.
-
-    With ``profile`` only those links that this QEMU has; the names of bits are that QEMU's.
-    """
-    value = about.parameters.get(module, {}).get(name)
-    lines = [*title(f"{module}.{name}", "module parameter", width), Line()]
-    if value is not None:
-        lines += fact("value", value or "empty", width)
-    elif module in about.parameters:
-        lines += fact("value", f"not known: this {module} does not have it, or does not show it", width)
-    else:
-        lines += fact("value", f"not known: the source says nothing of {module}", width)
-    use = PARAMETERS.get((module, name))
-    if use is None:
-        return [
-            *lines,
-            Line(),
-            *prose("msrtui knows of nothing in the MSR lists or CPUID that follows from it.", width),
-        ]
-    lines += fact("set", "at any time" if use.changes else "when the module is loaded", width)
-    lines += [*heading("what it decides", width), *prose(use.text, width)]
-    if use.links:
-        found = links(use.links, profile or QemuProfile(), width)
-        lines += [*heading("what depends on it", width), *found] if found else []
-    return lines
-
-
-# --- the lists ---------------------------------------------------------------------------------------------------
 def list_detail(
     which: Literal["index", "feature"],
     state: State,

@@ -1,15 +1,11 @@
-"""The detail view of what is not a feature word: an MSR, an event."""
+"""The detail view of an MSR that no feature word stands on."""
 
 from __future__ import annotations
 
 from msrtui.catalog import decode, kernel_entries, layout_of, names_of, place
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.sentences import decision_text, not_done_text
-from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
-from msrtui.tui.view.detail_parts import padded as padded
-from msrtui.tui.view.detail_parts import prose, title
-from msrtui.tui.view.details_ioctl import ioctl_detail
+from msrtui.tui.view.detail.parts import padded, prose
 from msrtui.tui.view.lines import Line, dim, ends, grouped, head, line, wrap
 
 
@@ -75,22 +71,3 @@ def _fields(index: int, value: int, width: int) -> list[Line]:
         shown = f"{entry.value:#x}" if entry.field.hi > entry.field.lo else "1"
         lines.append(ends([f" {entry.field.bits:>6}  {entry.field.name} "], [shown, " "], width))
     return lines
-
-
-def event_detail(event: Event, qemu: QemuProfile, width: int) -> list[Line]:
-    """One event: the question and the answer, or the decision, with all that came back."""
-    if event.request is not None:
-        return ioctl_detail(event, qemu, width)
-    what = event.ioctl or {"decision": "decision", "end": "the end"}.get(event.kind, event.kind)
-    lines = [*title(what, f"step {event.n + 1}", width), *prose(f"in {event.function}", width, "dim"), Line()]
-    if event.end is not None:
-        for text in event.end.text.splitlines():
-            lines += prose(text, width, "bad")
-        status = "aborts (SIGABRT)" if event.end.status == 134 else f"exits with status {event.end.status}"
-        return [*lines, Line(), *prose(f"QEMU {status} here.", width, "bad")]
-    if event.not_done is not None:
-        lines += prose(not_done_text(event.not_done), width)
-        text = "A step of QEMU's that needs a VM or a vCPU. msrtui does not make it: it only asks what changes nothing."
-        return [*lines, Line(), *prose(text, width, "dim")]
-    assert event.decision is not None
-    return [*lines, *prose(decision_text(event.decision, qemu), width)]

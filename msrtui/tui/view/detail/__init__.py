@@ -9,11 +9,11 @@ from msrtui.report.sentences import bit_label
 from msrtui.report.why import reason_text
 from msrtui.tui.session import Query, Session
 from msrtui.tui.view import panes
-from msrtui.tui.view.detail_parts import padded
+from msrtui.tui.view.detail.of_words import Looks, word_detail
+from msrtui.tui.view.detail.others import others_lines
+from msrtui.tui.view.detail.parts import padded
 from msrtui.tui.view.frame import Box
-from msrtui.tui.view.ladder import Looks, word_detail
 from msrtui.tui.view.lines import Line, dim, ends, head, line, mark, wrap
-from msrtui.tui.view.others import others_lines
 
 
 def detail(session: Session, box: Box) -> list[Line]:
@@ -34,9 +34,10 @@ def detail(session: Session, box: Box) -> list[Line]:
 
 def _of_the_conversation(session: Session, width: int) -> list[Line]:
     """What is seldom the first thing to be looked at: imported when it is."""
-    from msrtui.tui.view.details import event_detail
-    from msrtui.tui.view.details_host import list_detail, parameter_detail
-    from msrtui.tui.view.details_kvm import capability_detail, flag_detail, leaf_detail
+    from msrtui.tui.view.detail.of_events import event_detail
+    from msrtui.tui.view.detail.of_kvm import capability_detail, flag_detail, leaf_detail
+    from msrtui.tui.view.detail.of_lists import list_detail
+    from msrtui.tui.view.detail.of_parameters import parameter_detail
 
     state, qemu = session.state, session.qemu
     match session.subject:
@@ -63,7 +64,7 @@ def _of_the_conversation(session: Session, width: int) -> list[Line]:
 
 
 def _msr(session: Session, index: int, box: Box) -> list[Line]:
-    from msrtui.tui.view.details import msr_detail
+    from msrtui.tui.view.detail.of_msrs import msr_detail
 
     state, qemu = session.state, session.qemu
     word = qemu.tables.word_by_msr.get(index)
@@ -81,7 +82,7 @@ def _absent(session: Session, index: int, width: int) -> list[Line]:
     if listed and index in (session.state.feature_list or ()):
         return []
     from msrtui.report.absent import absences, evidence_at
-    from msrtui.tui.view.absent import absent_lines
+    from msrtui.tui.view.detail.absent import absent_lines
 
     return absent_lines(absences(index, evidence_at(session.state, session.source.about)), width)
 

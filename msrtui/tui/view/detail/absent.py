@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msrtui.report.absent import Absence, sentences, worth_telling
-from msrtui.tui.view.detail_parts import heading, prose
+from msrtui.tui.view.detail.parts import heading, prose
 from msrtui.tui.view.lines import Line
 
 
