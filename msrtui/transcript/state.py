@@ -18,6 +18,8 @@ from msrtui.kvm.requests import (
 from msrtui.qemu.models import GuestWord
 from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.state import UNKNOWN
+from msrtui.qemu.tables import FeatureWord
+from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import SupportedWord
 from msrtui.transcript.events import Event
 
@@ -145,3 +147,16 @@ def event_of_word(events: Sequence[Event], word: str, phase: str = "words") -> i
         if events[place].word == word and events[place].phase == phase:
             return place
     return None
+
+
+def differs(state: State, word: FeatureWord) -> bool:
+    """Whether a guest gets something else in this word than KVM answered.
+
+    A leaf or MSR that KVM does not list counts as 0. Of VMX controls only those count that are a choice.
+    """
+    found, guest = state.words.get(word.name), state.guest.get(word.name)
+    if found is None or found.supported is None:
+        return False
+    kvm = found.supported if is_control_word(word) else found.kvm or 0
+    last = guest.value if guest is not None else found.migratable
+    return last is not None and kvm != last

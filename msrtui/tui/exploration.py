@@ -16,8 +16,9 @@ from msrtui.report.readings import read_feature_msrs
 from msrtui.snapshot.sources import Source
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
+from msrtui.tui.places import event_of, first_subject, subject_of
 from msrtui.tui.reader import Reader
-from msrtui.tui.session import Query, Reading, Session, Subject, event_of, first_subject, subject_of
+from msrtui.tui.session import Query, Reading, Session, Subject
 
 
 class Exploration:
@@ -36,7 +37,7 @@ class Exploration:
         events, state = self.reader.events, self.reader.state
         subject: Subject = ("event", 0) if at_start else first_subject(state, qemu, events)
         notice = source.notice.splitlines()[0] if source.notice else None
-        self.session = self._with_readings(
+        self.session = self._with_values_read(
             Session(
                 source,
                 qemu,
@@ -58,7 +59,7 @@ class Exploration:
     def change(self, **changes: Any) -> None:
         """Another session: what was said and what was lit in the one before is over."""
         fresh: dict[str, Any] = {"notice": None, "asked": None, "lit": frozenset(), "outcome": self.reader.outcome}
-        self.session = self._with_readings(replace(self.session, **{**fresh, **changes}))
+        self.session = self._with_values_read(replace(self.session, **{**fresh, **changes}))
 
     def note(self, text: str) -> None:
         """Say something at the foot."""
@@ -87,7 +88,7 @@ class Exploration:
     def again(self) -> None:
         """Forget what KVM said and begin at the start: each step is a question again."""
         self.reader.again()
-        self._moved(readings={}, queries={}, others=())
+        self._moved(values_read={}, queries={}, others=())
 
     def _moved(self, **changes: Any) -> None:
         """The reader stands elsewhere: the subject is what the event there is about."""
@@ -98,16 +99,16 @@ class Exploration:
         lit = changed(before, state) if state.count else frozenset()
         self.change(events=self.reader.events, state=state, subject=subject, at=at, lit=lit, **changes)
 
-    def _with_readings(self, session: Session) -> Session:
+    def _with_values_read(self, session: Session) -> Session:
         """At the end, values of listed feature MSRs that QEMU did not ask for are asked once, all together.
 
         Not before: while one steps, each step is one question of QEMU's and nothing else.
         """
-        wanted = set(session.state.feature_list or ()) - set(session.readings)
+        wanted = set(session.state.feature_list or ()) - set(session.values_read)
         if not wanted or not self.reader.at_end:
             return session
         read = read_feature_msrs(self.reader.heard, tuple(session.state.feature_list or ()))
-        return replace(session, readings={index: reading.value for index, reading in read.items()})
+        return replace(session, values_read={index: reading.value for index, reading in read.items()})
 
     # --- what if -------------------------------------------------------------------------------------------
     def what_if(self, qemu: QemuProfile, cpu: str) -> None:
@@ -184,7 +185,7 @@ class Exploration:
         """KVM answered a question of the user's."""
         session = self.session
         earlier, heard = session.queries.get(index), session.state.msrs.get(index)
-        before = session.readings.get(index)
+        before = session.values_read.get(index)
         if earlier:
             before = earlier.value
         elif heard and heard.values:

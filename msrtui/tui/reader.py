@@ -12,7 +12,7 @@ from msrtui.snapshot.sources import Source
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State, state_at
 from msrtui.transcript.stepper import Stepper
-from msrtui.tui.session import same_place
+from msrtui.tui.places import same_place
 
 
 class Reader:

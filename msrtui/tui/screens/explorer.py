@@ -22,9 +22,10 @@ from msrtui.snapshot.sources import Source
 from msrtui.tui.exploration import Exploration
 from msrtui.tui.keymap import KEYMAP
 from msrtui.tui.others import read_by_others
+from msrtui.tui.places import pane_of
 from msrtui.tui.screens.errands import Errands
 from msrtui.tui.screens.help import HelpScreen
-from msrtui.tui.session import Reading, Session, Subject, pane_of
+from msrtui.tui.session import Reading, Session, Subject
 from msrtui.tui.view.brand import BRAND_LEAVES, brand, brand_of
 from msrtui.tui.view.frame import PANES, Box
 from msrtui.tui.view.picture import Picture, picture
@@ -357,7 +358,7 @@ class ExplorerScreen(Errands):
         if value is None:
             self._do(lambda: self.exploration.note("Nothing here has a value to copy: select an MSR, a word or a bit."))
             return
-        what = "" if session.subject[0] != "msr" or session.subject[1] in session.readings else ", the index"
+        what = "" if session.subject[0] != "msr" or session.subject[1] in session.values_read else ", the index"
         self._copy(value, what)
 
     def action_copy_row(self) -> None:

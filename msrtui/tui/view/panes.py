@@ -6,10 +6,9 @@ from collections.abc import Collection, Mapping
 
 from msrtui.catalog import place, short_name
 from msrtui.qemu.tables import FeatureWord, Tables
-from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import bits_of
 from msrtui.report.sentences import bit_label
-from msrtui.transcript.state import State
+from msrtui.transcript.state import State, differs
 from msrtui.tui.view.lines import Line, cut, dim, ends, head, line, mark, short_value, wrap
 
 
@@ -79,11 +78,11 @@ def feature_heading(state: State) -> tuple[str, str]:
 
 
 def feature_rows(
-    state: State, readings: Mapping[int, int | None], tables: Tables, width: int, *, only: bool = False
+    state: State, values_read: Mapping[int, int | None], tables: Tables, width: int, *, only: bool = False
 ) -> list[Line]:
     """One row a feature MSR in KVM's order, with the value; ≠ where a guest gets something else, ``only`` those.
 
-    ``readings`` are msrtui's own questions for values that QEMU has not asked for; they stand in the background.
+    ``values_read`` are msrtui's own answers for values that QEMU has not asked for; they stand in the background.
     """
     if state.feature_list is None:
         text = _not_asked(state)
@@ -101,7 +100,7 @@ def feature_rows(
         sign = mark(" ≠ ") if changed else "   "
         reply = state.msrs.get(index)
         asked = reply is not None and bool(reply.values)
-        value = reply.values[0] if reply is not None and reply.values else readings.get(index)
+        value = reply.values[0] if reply is not None and reply.values else values_read.get(index)
         shown = short_value(value)
         rows.append(
             ends(
@@ -112,19 +111,6 @@ def feature_rows(
             )
         )
     return rows or [line(dim(f" a guest gets all as it is:  {ALL}" if only else " KVM lists no feature MSR"))]
-
-
-def differs(state: State, word: FeatureWord) -> bool:
-    """Whether a guest gets something else in this word than KVM answered.
-
-    A leaf or MSR that KVM does not list counts as 0. Of VMX controls only those count that are a choice.
-    """
-    found, guest = state.words.get(word.name), state.guest.get(word.name)
-    if found is None or found.supported is None:
-        return False
-    kvm = found.supported if is_control_word(word) else found.kvm or 0
-    last = guest.value if guest is not None else found.migratable
-    return last is not None and kvm != last
 
 
 # --- feature words -----------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def picture(session: Session, width: int, height: int) -> Picture:
     }
     rows = {
         "index": panes.index_rows(state, box["index"].width, only="index" in only),
-        "feature": panes.feature_rows(state, session.readings, tables, box["feature"].width, only="feature" in only),
+        "feature": panes.feature_rows(state, session.values_read, tables, box["feature"].width, only="feature" in only),
         "words": panes.word_rows(state, tables, session.opened, box["words"].width, only="words" in only),
     }
     lists = {

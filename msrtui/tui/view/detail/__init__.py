@@ -7,8 +7,8 @@ from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.why import reason
 from msrtui.report.sentences import bit_label
 from msrtui.report.why import reason_text
+from msrtui.transcript.state import differs
 from msrtui.tui.session import Query, Session
-from msrtui.tui.view import panes
 from msrtui.tui.view.detail.of_words import Looks, word_detail
 from msrtui.tui.view.detail.others import others_lines
 from msrtui.tui.view.detail.parts import padded
@@ -71,7 +71,7 @@ def _msr(session: Session, index: int, box: Box) -> list[Line]:
     if word is not None and word.name in state.words:
         return _with_query(session, word, box)
     query, heard = session.queries.get(index), state.msrs.get(index)
-    value = query.value if query else heard.values[0] if heard and heard.values else session.readings.get(index)
+    value = query.value if query else heard.values[0] if heard and heard.values else session.values_read.get(index)
     lines = msr_detail(state, index, value, qemu, box.width)
     asked = _query_lines(query, box.width) if query else []
     return [*lines, *asked, *_absent(session, index, box.width)]
@@ -138,7 +138,7 @@ def _query_lines(query: Query, width: int) -> list[Line]:
 
 def _group(session: Session, kind: str, box: Box) -> list[Line]:
     words = [word for word in session.qemu.tables.words if word.kind == kind]
-    changed = [word.short for word in words if panes.differs(session.state, word)]
+    changed = [word.short for word in words if differs(session.state, word)]
     text = (
         "Feature words that QEMU reads from feature MSRs, with KVM_GET_MSRS on /dev/kvm."
         if kind == "msr"
