@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from textual import events
+from typing import ClassVar
+
+from textual import events, on
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen, ScreenResultType
 from textual.strip import Strip
 from textual.widgets import Input
 
@@ -45,3 +49,53 @@ class QuietInput(Input):
     def on_mount(self) -> None:
         """A cursor that blinks costs bytes all day, over ssh as well."""
         self.cursor_blink = False
+
+
+class ChoiceScreen(ModalScreen[ScreenResultType]):
+    """A line to type in and one ChoiceList below it: keys move the list's cursor, Enter and a click choose.
+
+    A subclass composes the two and says in ``choose`` what a choice means.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "back", show=False),
+        Binding("down,ctrl+n", "move(1)", "next", show=False, priority=True),
+        Binding("up", "move(-1)", "previous", show=False, priority=True),
+        Binding("pagedown", "page(1)", "page on", show=False, priority=True),
+        Binding("pageup", "page(-1)", "page back", show=False, priority=True),
+    ]
+
+    @property
+    def choices(self) -> ChoiceList:
+        """What can be chosen."""
+        return self.query_one(ChoiceList)
+
+    def choose(self, key: object) -> None:
+        """The row with this key was chosen; None where the list has none."""
+        raise NotImplementedError
+
+    def action_move(self, by: int) -> None:
+        """The cursor, while one types."""
+        self.choices.move(by)
+
+    def action_page(self, by: int) -> None:
+        """The cursor by a page."""
+        self.choices.move(by * self.choices.page())
+
+    def action_leave(self) -> None:
+        """Back without a choice."""
+        self.dismiss(None)
+
+    @on(Input.Submitted)
+    def _submitted(self, message: Input.Submitted) -> None:
+        message.stop()
+        self.choose(self.choices.selected)
+
+    @on(LineList.Opened)
+    def _clicked(self, message: LineList.Opened) -> None:
+        message.stop()
+        self.choose(message.key)
+
+    @on(LineList.Highlighted)
+    def _moved(self, message: LineList.Highlighted) -> None:
+        message.stop()  # the explorer's panes speak the same words

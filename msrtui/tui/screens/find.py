@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from msrtui.tui.screens.choices import ChoiceList, QuietInput
+from msrtui.tui.screens.choices import ChoiceList, ChoiceScreen, QuietInput
 from msrtui.tui.view.finding import Entry, entry_lines, nearest, rank
 from msrtui.tui.view.lines import Line, dim, head, line
-from msrtui.tui.widgets.line_view import LineList, LineView
+from msrtui.tui.widgets.line_view import LineView
 
 Subject: TypeAlias = "tuple[object, ...]"
 
@@ -32,16 +30,8 @@ _EXAMPLES = (
 )
 
 
-class FindScreen(ModalScreen["Subject | None"]):
+class FindScreen(ChoiceScreen["Subject | None"]):
     """Takes the entries of ``view.finding.entries`` and gives the subject of the one chosen, None after Escape."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "back", show=False),
-        Binding("down,ctrl+n", "move(1)", "next", show=False, priority=True),
-        Binding("up", "move(-1)", "previous", show=False, priority=True),
-        Binding("pagedown", "page(1)", "page on", show=False, priority=True),
-        Binding("pageup", "page(-1)", "page back", show=False, priority=True),
-    ]
 
     def __init__(self, entries: Sequence[Entry], glyphs: Mapping[int, str]) -> None:
         super().__init__()
@@ -74,11 +64,10 @@ class FindScreen(ModalScreen["Subject | None"]):
             return
         self.query_one("#find-title", LineView).show([line(" ", head("Find"), dim("   by number or by name"))])
         self.query_one("#find-keys", LineView).show([line(dim(" Enter goes there  Up Down move  Esc back"))])
-        results = self.query_one("#find-results", ChoiceList)
         query = self.query_one("#find-input", Input).value
         heading, rows = self._rows(query, width)
         first = next((row.key for row in rows if row.key is not None), None)
-        results.show_list(heading, rows, first)
+        self.choices.show_list(heading, rows, first)
 
     def _rows(self, query: str, width: int) -> tuple[Line, list[Line]]:
         if not query.strip():
@@ -93,33 +82,7 @@ class FindScreen(ModalScreen["Subject | None"]):
         heading = line(" Nothing is called that. Nearest to it:" if near else " Nothing is called that.")
         return heading, entry_lines(near, width)
 
-    def action_move(self, by: int) -> None:
-        """The cursor, while one types."""
-        self.query_one("#find-results", ChoiceList).move(by)
-
-    def action_page(self, by: int) -> None:
-        """The cursor by a page."""
-        results = self.query_one("#find-results", ChoiceList)
-        results.move(by * results.page())
-
-    @on(Input.Submitted)
-    def _chosen(self, message: Input.Submitted) -> None:
-        message.stop()
-        self._choose(self.query_one("#find-results", ChoiceList).selected)
-
-    @on(LineList.Opened)
-    def _clicked(self, message: LineList.Opened) -> None:
-        message.stop()
-        self._choose(message.key)
-
-    @on(LineList.Highlighted)
-    def _moved(self, message: LineList.Highlighted) -> None:
-        message.stop()  # the explorer's panes speak the same words
-
-    def _choose(self, subject: object) -> None:
-        if isinstance(subject, tuple):
-            self.dismiss(subject)
-
-    def action_leave(self) -> None:
-        """Back without a choice."""
-        self.dismiss(None)
+    def choose(self, key: object) -> None:
+        """Go there."""
+        if isinstance(key, tuple):
+            self.dismiss(key)

@@ -11,15 +11,14 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from msrtui import resources
 from msrtui.errors import BadSource
-from msrtui.tui.screens.choices import ChoiceList, QuietInput
+from msrtui.tui.screens.choices import ChoiceList, ChoiceScreen, QuietInput
 from msrtui.tui.view.lines import Line, dim, head, line
 from msrtui.tui.view.opening import Folder, completed, folder_of, is_path, open_rows, unwound
-from msrtui.tui.widgets.line_view import LineList, LineView
+from msrtui.tui.widgets.line_view import LineView
 
 _MOST_READ = 20_000  # of a folder with more than these only so many are looked at
 
@@ -40,16 +39,11 @@ class HostsRead(Message):
         self.origins = origins
 
 
-class OpenScreen(ModalScreen["str | None"]):
+class OpenScreen(ChoiceScreen["str | None"]):
     """Gives the text of a SOURCE, for ``snapshot.sources.open_source``; None after Escape. Opens nothing itself."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "leave", "back", show=False),
         Binding("tab", "complete", "complete", show=False, priority=True),
-        Binding("down,ctrl+n", "move(1)", "next", show=False, priority=True),
-        Binding("up", "move(-1)", "previous", show=False, priority=True),
-        Binding("pagedown", "page(1)", "page on", show=False, priority=True),
-        Binding("pageup", "page(-1)", "page back", show=False, priority=True),
     ]
 
     def __init__(self, glyphs: Mapping[int, str], hosts: Sequence[str] | None = None) -> None:
@@ -135,10 +129,9 @@ class OpenScreen(ModalScreen["str | None"]):
         self.query_one("#open-title", LineView).show([line(" ", head("Open"), dim("   whose KVM to look at"))])
         keys = " Enter opens  Tab completes  Up Down move  Esc back"
         self.query_one("#open-keys", LineView).show([line(dim(keys))])
-        choices = self.query_one("#open-list", ChoiceList)
-        chosen = choices.selected if keep else None
+        chosen = self.choices.selected if keep else None
         keys_there = [row.key for row in rows if row.key is not None]
-        choices.show_list(heading, rows, chosen if chosen in keys_there else _first(rows))
+        self.choices.show_list(heading, rows, chosen if chosen in keys_there else _first(rows))
 
     @on(Input.Changed)
     def _changed(self, message: Input.Changed) -> None:
@@ -147,18 +140,9 @@ class OpenScreen(ModalScreen["str | None"]):
         self._show()
 
     # --- choosing --------------------------------------------------------------------------------------------
-    def action_move(self, by: int) -> None:
-        """The cursor, while one types."""
-        self.query_one("#open-list", ChoiceList).move(by)
-
-    def action_page(self, by: int) -> None:
-        """The cursor by a page."""
-        choices = self.query_one("#open-list", ChoiceList)
-        choices.move(by * choices.page())
-
     def action_complete(self) -> None:
         """What the row under the cursor stands for, into the line."""
-        self._into_the_line(completed(self.query_one("#open-list", ChoiceList).selected))
+        self._into_the_line(completed(self.choices.selected))
 
     def _into_the_line(self, text: str | None) -> None:
         if text is None:
@@ -169,21 +153,8 @@ class OpenScreen(ModalScreen["str | None"]):
         field.value = unwound(text) if text.endswith("/") else text
         field.cursor_position = len(field.value)
 
-    @on(Input.Submitted)
-    def _submitted(self, message: Input.Submitted) -> None:
-        message.stop()
-        self._choose(self.query_one("#open-list", ChoiceList).selected)
-
-    @on(LineList.Opened)
-    def _clicked(self, message: LineList.Opened) -> None:
-        message.stop()
-        self._choose(message.key)
-
-    @on(LineList.Highlighted)
-    def _moved(self, message: LineList.Highlighted) -> None:
-        message.stop()
-
-    def _choose(self, key: object) -> None:
+    def choose(self, key: object) -> None:
+        """Open it; of a folder, go into it."""
         if not isinstance(key, tuple):
             return
         kind, text = key
@@ -191,10 +162,6 @@ class OpenScreen(ModalScreen["str | None"]):
             self._into_the_line(completed(key))
         elif isinstance(text, str):
             self.dismiss(os.path.expanduser(text))  # noqa: PTH111
-
-    def action_leave(self) -> None:
-        """Back without a choice."""
-        self.dismiss(None)
 
 
 def _first(rows: Sequence[Line]) -> object:
