@@ -84,7 +84,12 @@ _Body: TypeAlias = Callable[[KvmState, int], _Outcome]
 
 @dataclass(frozen=True)
 class FixUp:
-    """One rule: for which register, in which versions ((major, minor), inclusive), and what it does."""
+    """One rule: for which register, in which versions ((major, minor), inclusive), and what it does.
+
+    The rest is what a reason needs and cannot learn by trying the rule: ``decides`` are bits that are on or off by
+    the rule alone, whatever KVM says of them. Of a rule that asks, ``sets`` are bits that it sets whether KVM has
+    them or not, and ``clears`` gives those that it takes, as far as what is known already tells.
+    """
 
     id: str
     leaf: int
@@ -93,6 +98,9 @@ class FixUp:
     since: tuple[int, int]
     until: tuple[int, int] | None
     apply: _Body
+    decides: int = 0
+    sets: int = 0
+    clears: Callable[[KvmState], int] = lambda _: 0
 
     def applies(self, version: tuple[int, int]) -> bool:
         """Whether this version of QEMU has the rule."""
@@ -111,12 +119,15 @@ def fix_up(
     subleaf: int = 0,
     since: tuple[int, int] = (0, 0),
     until: tuple[int, int] | None = None,
+    decides: int = 0,
+    sets: int = 0,
+    clears: Callable[[KvmState], int] = lambda _: 0,
 ) -> Callable[[_Body], _Body]:
-    """Register a rule of kvm_arch_get_supported_cpuid for one register."""
+    """Register a rule of kvm_arch_get_supported_cpuid for one register; the arguments are FixUp's."""
 
     def enter(body: _Body) -> _Body:
         rules.register(rule_id, rules.KVM_C, "kvm_arch_get_supported_cpuid")
-        FIX_UPS.append(FixUp(rule_id, leaf, subleaf, register, since, until, body))
+        FIX_UPS.append(FixUp(rule_id, leaf, subleaf, register, since, until, body, decides, sets, clears))
         return body
 
     return enter
@@ -180,7 +191,7 @@ def _hypervisor_bit(_: KvmState, value: int) -> int:
     return value | _bits(31)
 
 
-@fix_up("tsc-deadline-needs-lapic", 0x1, "ECX")
+@fix_up("tsc-deadline-needs-lapic", 0x1, "ECX", sets=_bits(24))
 def _tsc_deadline(state: KvmState, value: int) -> Negotiation[int]:
     """tsc-deadline (24) is set where the local APIC is in the kernel and KVM has KVM_CAP_TSC_DEADLINE_TIMER."""
     if state.profile.kernel_irqchip and (yield from _there(Cap.TSC_DEADLINE_TIMER)):
@@ -211,7 +222,15 @@ def _arat(_: KvmState, value: int) -> int:
 _HLE_RTM = _bits(4, 11)
 
 
-@fix_up("broken-tsx", 0x7, "EBX")
+def _broken_by_kvms_leaves(state: KvmState) -> int:
+    """Broken-tsx by KVM's own leaves 0 and 1, which are the host's."""
+    vendor, signature = ((state.cpuid or {}).get((leaf, 0)) for leaf in (0, 1))
+    if vendor is None or signature is None:
+        return 0
+    return _HLE_RTM if tsx_is_broken((vendor.eax, vendor.ebx, vendor.ecx, vendor.edx), signature.eax) else 0
+
+
+@fix_up("broken-tsx", 0x7, "EBX", clears=_broken_by_kvms_leaves)
 def _broken_tsx(state: KvmState, value: int) -> Negotiation[int]:
     """hle (4) and rtm (11) are cleared on a host CPU whose TSX is broken: Intel family 6, Haswell models.
 
@@ -261,7 +280,7 @@ def _host_has(leaf: int, subleaf: int, register: str, wanted: int) -> _Body:
 fix_up("erms-from-host", 0x7, "EBX", since=(8, 0))(_host_has(0x7, 0, "EBX", _bits(9)))
 
 
-@fix_up("waitpkg-by-cpu-pm", 0x7, "ECX", since=(4, 2), until=(5, 0))
+@fix_up("waitpkg-by-cpu-pm", 0x7, "ECX", since=(4, 2), until=(5, 0), decides=_bits(5))
 def _waitpkg(state: KvmState, value: int) -> int:
     """waitpkg (5) follows -overcommit cpu-pm, whatever KVM says."""
     return value | _bits(5) if state.profile.cpu_pm else value & ~_bits(5)
@@ -308,9 +327,10 @@ def _topoext(_: KvmState, value: int) -> int:
 
 AMD_COPIES = 0x0183F3FF
 """The bits of 1.EDX that AMD's 8000_0001.EDX repeats (CPUID_EXT2_AMD_ALIASES)."""
+AMD_COPIES_RULE = "amd-copies-of-1-edx"
 
 
-@fix_up("amd-copies-of-1-edx", 0x80000001, "EDX")
+@fix_up(AMD_COPIES_RULE, 0x80000001, "EDX")
 def _amd_copies(state: KvmState, value: int) -> Negotiation[int]:
     """The bits that AMD repeats from 1.EDX are supported where 1.EDX has them, its own fix-ups included."""
     low = yield from kvm_arch_get_supported_cpuid(state, 0x1, 0, "EDX")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from msrtui.qemu import models, msrs, words
-from msrtui.qemu.cpuid import AMD_COPIES, FIX_UPS, tsx_is_broken
+from msrtui.qemu.cpuid import AMD_COPIES, AMD_COPIES_RULE, FIX_UPS, FixUp
 from msrtui.qemu.filtering import INTEL_PT_BIT, INTEL_PT_LEAF, GuestCpu, intel_pt_possible
 from msrtui.qemu.negotiation import Decision, Lineage
 from msrtui.qemu.state import KvmState
@@ -21,9 +21,6 @@ from msrtui.qemu.words import Supported, SupportedWord
 
 KVM_LACKS = "kvm-lacks"
 """The obstacle that is no rule of QEMU's: KVM does not offer the bit, or does not list the MSR or the leaf."""
-HLE_RTM = 1 << 4 | 1 << 11
-BROKEN_TSX = "broken-tsx"
-WAITPKG_RULE = "waitpkg-by-cpu-pm"
 KVM_FORCES = "kvm-forces"
 """KVM insists that a VMX control is 1, which QEMU takes for no choice."""
 
@@ -103,27 +100,30 @@ def _deciding(lineage: Lineage, bit: int, *, raw: bool) -> Decision | None:
 def _sustained_by(state: KvmState, supported: Supported, cpu: GuestCpu, name: str, bit: int) -> Iterator[str]:
     """The rules of QEMU's that set a bit whatever KVM offers."""
     mask, table = 1 << bit, supported[name].word
-    for rule in FIX_UPS:
-        here = (rule.leaf, rule.subleaf, rule.register) == (table.leaf, table.subleaf or 0, table.register)
-        if table.kind == "cpuid" and here and rule.applies(state.profile.version):
-            made = rule.apply(state, 0)  # what it would make of nothing
-            did = any(
-                step.rule == rule.id and step.before is not None and ~step.before & (step.after or 0) & mask
-                for step in supported[name].lineage
-            )
-            if (isinstance(made, int) and made & mask) or did or WHERE_ASKED.get(rule.id, 0) & mask:
-                yield rule.id
+    for rule in _fix_ups(state, table):
+        made = rule.apply(state, 0)  # what it would make of nothing
+        did = any(
+            step.rule == rule.id and step.before is not None and ~step.before & (step.after or 0) & mask
+            for step in supported[name].lineage
+        )
+        if (isinstance(made, int) and made & mask) or did or rule.sets & mask:
+            yield rule.id
     if name == "FEAT_VMX_SECONDARY_CTLS" and bit in msrs.forgotten_controls(state):
         yield msrs.PROCBASED_CTLS2_ADDED
     if name == "FEAT_8000_0001_EDX" and mask & AMD_COPIES:
         if (supported["FEAT_1_EDX"].supported or 0) & mask:
-            yield "amd-copies-of-1-edx"
+            yield AMD_COPIES_RULE
         if state.amd and (cpu.words["FEAT_1_EDX"].value or 0) & mask:
             yield models.AMD_ALIASES
 
 
-WHERE_ASKED = {"tsc-deadline-needs-lapic": 1 << 24}
-"""Rules that ask before they set a bit: the reason names them too where the bit is on."""
+def _fix_ups(state: KvmState, word: FeatureWord) -> list[FixUp]:
+    """The fix-ups of a CPUID word that this version has, in QEMU's order."""
+    if word.kind != "cpuid":
+        return []
+    here = (word.leaf, word.subleaf or 0, word.register)
+    found = (rule for rule in FIX_UPS if (rule.leaf, rule.subleaf, rule.register) == here)
+    return [rule for rule in found if rule.applies(state.profile.version)]
 
 
 OWN_STEPS = (models.USER, models.PMU_OFF, models.ARCH_LBR_OFF, models.APX_AND_MPX)
@@ -153,10 +153,10 @@ def _unsupported(state: KvmState, word: SupportedWord, bit: int) -> Iterator[Obs
     """Why QEMU does not count the bit as supported, if it does not."""
     mask = 1 << bit
     table = word.word
-    waitpkg = next(rule for rule in FIX_UPS if rule.id == WAITPKG_RULE)
-    if table.name == "FEAT_7_0_ECX" and bit == 5 and waitpkg.applies(state.profile.version):
-        if not state.profile.cpu_pm:
-            yield Obstacle(WAITPKG_RULE)  # what KVM says of waitpkg does not count in these versions
+    fix_ups = _fix_ups(state, table)
+    off = [rule.id for rule in fix_ups if _takes(rule, state, mask)]
+    if any(rule.decides & mask for rule in fix_ups):
+        yield from map(Obstacle, off)  # what KVM says of the bit does not count
         return
     if not (word.supported or 0) & mask:
         raw = word.kvm or 0
@@ -167,26 +167,16 @@ def _unsupported(state: KvmState, word: SupportedWord, bit: int) -> Iterator[Obs
                 yield Obstacle(KVM_FORCES)
         elif not raw & mask:
             yield Obstacle(KVM_LACKS)
-    if table.kind == "cpuid":
-        for rule in FIX_UPS:
-            here = (rule.leaf, rule.subleaf, rule.register) == (table.leaf, table.subleaf or 0, table.register)
-            if here and rule.applies(state.profile.version):
-                left = rule.apply(state, 0xFFFFFFFF)  # what it would leave of everything
-                if isinstance(left, int) and not left & mask:
-                    yield Obstacle(rule.id)
-        if table.name == "FEAT_7_0_EBX" and mask & HLE_RTM and _tsx_is_broken(state):
-            yield Obstacle(BROKEN_TSX)
+    yield from map(Obstacle, off)
     for case in words.SPECIAL_CASES:
         if case.word == table.name and case.bits & mask and state.profile.version >= case.since and case.holds(state):
             yield Obstacle(case.id)
 
 
-def _tsx_is_broken(state: KvmState) -> bool:
-    """The host's TSX as KVM's own leaves 0 and 1 tell of it, which are the host's."""
-    vendor, signature = ((state.cpuid or {}).get((leaf, 0)) for leaf in (0, 1))
-    if vendor is None or signature is None:
-        return False
-    return tsx_is_broken((vendor.eax, vendor.ebx, vendor.ecx, vendor.edx), signature.eax)
+def _takes(rule: FixUp, state: KvmState, mask: int) -> bool:
+    """Whether a fix-up takes a bit that KVM has."""
+    left = rule.apply(state, 0xFFFFFFFF)  # what it would leave of everything
+    return not left & mask if isinstance(left, int) else bool(rule.clears(state) & mask)
 
 
 def _not_taken(state: KvmState, word: SupportedWord, bit: int) -> Iterator[Obstacle]:
