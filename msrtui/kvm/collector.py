@@ -229,7 +229,9 @@ def get_mce_cap_supported(fd):
 # QEMU executes it beside KVM's table. The kernel's /dev/cpu/N/cpuid is as a rule for root alone, so the instruction
 # itself is run, in a short-lived child, because a hardened system may refuse executable memory or kill who asks
 # for it; last comes /proc/cpuinfo, which tells the few bits that QEMU's rules read.
-QEMU_READS = tuple(
+# (leaf, subleaf) that are asked of the instruction on a live host: what QEMU executes it for, what decides whether KVM
+# lists an MSR of Intel PT's, and the CPU's name
+EXECUTED_LEAVES = tuple(
     [(leaf, 0) for leaf in (0x0, 0x1, 0x6)]
     + [(0x7, sub) for sub in range(3)]
     + [(0xD, sub) for sub in range(32)]
@@ -238,8 +240,8 @@ QEMU_READS = tuple(
 )
 _SUBLEAVES = {0x4: 5, 0x7: 3, 0xB: 3, 0xD: 32, 0xF: 2, 0x10: 4, 0x12: 4, 0x14: 2, 0x17: 4, 0x18: 5, 0x1D: 2, 0x1E: 2}
 _SUBLEAVES.update({0x1F: 6, 0x20: 1, 0x23: 6, 0x24: 2, 0x8000001D: 5, 0x80000026: 4})
-# leaf 3 is left out: it held a serial number once
-RECORDED = tuple(
+# (leaf, subleaf) that a snapshot holds; leaf 3 is left out: it held a serial number once
+RECORDED_LEAVES = tuple(
     (base + leaf, sub)
     for base, count in ((0, 0x25), (0x40000000, 2), (0x80000000, 0x29))
     for leaf in range(count)
@@ -608,21 +610,21 @@ def _ask(fd):
 
 def _host_cpuid(cpu):
     # type: (int) -> tuple
-    """({(leaf, subleaf): registers}, where it is from, why it is not all that RECORDED names).
+    """({(leaf, subleaf): registers}, where it is from, why it is not all that RECORDED_LEAVES names).
 
-    Of leaves out of range only those that QEMU reads all the same.
+    Of leaves out of range only those of EXECUTED_LEAVES.
     """
     path = cpuid_device(cpu)
-    table, how = cpuid_from_device(path, RECORDED), path
+    table, how = cpuid_from_device(path, RECORDED_LEAVES), path
     if not table:
-        table, how = cpuid_from_instruction(RECORDED)
+        table, how = cpuid_from_instruction(RECORDED_LEAVES)
     if not table:
         partial = cpuid_from_cpuinfo()
         return partial, CPUINFO if partial else None, how
     last = {base: table[base, 0][0] for base in (0, 0x40000000, 0x80000000)}
     if not table[1, 0][2] >> 31:
         last[0x40000000] = 0  # no hypervisor: what stands there is some other leaf's
-    wanted = frozenset(QEMU_READS)
+    wanted = frozenset(EXECUTED_LEAVES)
     kept = {
         pair: registers
         for pair, registers in table.items()

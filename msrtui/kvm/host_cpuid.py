@@ -29,8 +29,8 @@ def read(leaf: int, subleaf: int) -> tuple[Registers | None, str]:
 
 @lru_cache(maxsize=1)
 def from_instruction() -> tuple[dict[tuple[int, int], Registers], str]:
-    """Every leaf that QEMU's rules read, by one child, once: ({(leaf, subleaf): registers}, how or why not)."""
-    table, how = collector.cpuid_from_instruction(collector.QEMU_READS)
+    """Every leaf that is ever asked for, by one child, once: ({(leaf, subleaf): registers}, how or why not)."""
+    table, how = collector.cpuid_from_instruction(collector.EXECUTED_LEAVES)
     return table, how
 
 
