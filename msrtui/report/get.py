@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from msrtui.catalog import DecodedField, decode, names_of, short_name
+from msrtui.explain.absent import Absence, absences
+from msrtui.explain.evidence import evidence_of
 from msrtui.kvm import abi
 from msrtui.kvm.requests import GetMsrs
 from msrtui.qemu import rules
@@ -14,7 +16,7 @@ from msrtui.qemu.negotiation import Lineage
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import bits_of
-from msrtui.report.absent import Absence, absence_document, absences, absent_text, evidence_of
+from msrtui.report.absent import absence_document, absent_text
 from msrtui.report.heading import heading_lines
 from msrtui.report.lists import use_of
 from msrtui.report.readings import MsrReading, read_feature_msrs, reading_of

@@ -21,9 +21,9 @@ from msrtui.qemu.state import UNKNOWN, KvmState
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import SupportedWord, supported_words
-from msrtui.report.heard_lists import HeardLists, heard_lists
 from msrtui.report.sentences import decision_text
 from msrtui.report.shape import hexed
+from msrtui.transcript.heard_lists import HeardLists, heard_lists
 from msrtui.transcript.stepper import run
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from msrtui.explain.absent import absences
+from msrtui.explain.evidence import evidence_at
 from msrtui.kvm.abi import Cap, cap_symbol
 from msrtui.kvm.recorded import RecordedHost, RecordedTable, Recording
 from msrtui.kvm.requests import CheckExtension, CpuidEntry, GetMsrs, GetSupportedCpuid
 from msrtui.qemu.capability_checks import CHECKS, Require
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels
-from msrtui.report.absent import absences, evidence_at
 from msrtui.report.capability_uses import capability_use
 from msrtui.report.flag_uses import flag_uses, flags_with_uses_of_their_own
 from msrtui.report.lists import index_entries, index_map

@@ -81,7 +81,8 @@ def _absent(session: Session, index: int, width: int) -> list[Line]:
     listed = session.state.index_list is not None and index in session.state.index_list
     if listed and index in (session.state.feature_list or ()):
         return []
-    from msrtui.report.absent import absences, evidence_at
+    from msrtui.explain.absent import absences
+    from msrtui.explain.evidence import evidence_at
     from msrtui.tui.view.detail.absent import absent_lines
 
     return absent_lines(absences(index, evidence_at(session.state, session.source.about)), width)

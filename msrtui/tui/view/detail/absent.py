@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from msrtui.report.absent import Absence, sentences, worth_telling
+from msrtui.explain.absent import Absence
+from msrtui.report.absent import sentences, worth_telling
 from msrtui.tui.view.detail.parts import heading, prose
 from msrtui.tui.view.lines import Line
 
