@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from msrtui.catalog import DecodedField, decode, names_of, short_name
 from msrtui.explain.absent import Absence, absences
-from msrtui.explain.evidence import evidence_of
+from msrtui.explain.evidence import evidence_at, evidence_of
 from msrtui.kvm import abi
 from msrtui.kvm.requests import GetMsrs
 from msrtui.qemu import rules
 from msrtui.qemu.conversation import MSR_IA32_UCODE_REV
-from msrtui.qemu.negotiation import Lineage
+from msrtui.qemu.negotiation import Lineage, QemuExit
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import bits_of
@@ -31,10 +31,12 @@ from msrtui.report.views import (
     view_words,
 )
 from msrtui.snapshot.model import About
+from msrtui.transcript.heard_lists import HeardLists
+from msrtui.transcript.state import State
 
 
 class MsrView(NamedTuple):
-    """One MSR on one host, as one QEMU reads it.
+    """One MSR on one host, as one QEMU reads it: ``lists`` are KVM's, ``ended`` is where that QEMU ends too early.
 
     ``branch`` is the way that kvm_arch_get_supported_msr_feature takes for it, None where that
     is not known. ``reading`` is what
@@ -44,20 +46,21 @@ class MsrView(NamedTuple):
     """
 
     msr: int
-    host: HostView
+    lists: HeardLists
     branch: str | None
     reading: MsrReading | None
     word: WordView | None
     flag: str | None
     asked: MsrReading | None = None
     absent: tuple[Absence, ...] = ()
+    ended: QemuExit | None = None
 
     @property
     def status(self) -> str:
         """``ok``, ``refused``, ``error``, ``not listed`` or ``unknown``, of the feature list."""
         if self.reading is not None:
             return self.reading.status
-        return "unknown" if self.host.lists.in_feature_list(self.msr) is None else "not listed"
+        return "unknown" if self.lists.in_feature_list(self.msr) is None else "not listed"
 
     @property
     def kvm(self) -> int | None:
@@ -85,18 +88,54 @@ def view_msr(
         view = view_words(host, (word,))[0] if word is not None else None
         asked = reading_of(host.answerer.ask(GetMsrs((index,)))) if ask and not listed else None
         found = evidence_of(about or About(), lists, host.state, host.answerer, index)
+    return _msr_view(index, profile, lists, reading, view, asked, absences(index, found), host.ended)
+
+
+def view_heard_msr(
+    index: int,
+    profile: QemuProfile,
+    state: State,
+    lists: HeardLists,
+    reading: MsrReading | None,
+    *,
+    asked: MsrReading | None = None,
+    about: About | None = None,
+) -> MsrView:
+    """Look at the MSR ``index`` as far as a conversation has come: nothing is asked.
+
+    ``reading`` is what was heard of it, None where nothing was; ``asked`` what KVM said where it does not list it.
+    """
+    if reading is None and lists.in_feature_list(index):
+        reading = MsrReading("unknown")
+    word = profile.tables.word_by_msr.get(index)
+    view = WordView(word, state.words.get(word.name), None) if word is not None else None
+    absent = absences(index, evidence_at(state, about or About()))
+    return _msr_view(index, profile, lists, reading, view, asked, absent, state.end)
+
+
+def _msr_view(
+    index: int,
+    profile: QemuProfile,
+    lists: HeardLists,
+    reading: MsrReading | None,
+    word: WordView | None,
+    asked: MsrReading | None,
+    absent: tuple[Absence, ...],
+    ended: QemuExit | None,
+) -> MsrView:
+    listed = lists.in_feature_list(index)
     branch = None
     if listed is not None:
         branch = "cache null" if lists.feature_msrs is None else "asked" if listed else "not listed"
     row = profile.tables.flag_by_index.get(index)
     flag = row.flag if row is not None else None
-    return MsrView(index, host, branch, reading, view, flag, asked, absences(index, found))
+    return MsrView(index, lists, branch, reading, word, flag, asked, absent, ended)
 
 
 # --- for programs ------------------------------------------------------------------------------------------------
 def get_document(source_name: str, profile: QemuProfile, view: MsrView) -> dict[str, Any]:
     """``get MSR --json``; why a list lacks it under ``absent``, what QEMU would not ask under ``asked``."""
-    lists = view.host.lists
+    lists = view.lists
     _, supported, migratable = view.word.known if view.word is not None else (None, None, None)
     document: dict[str, Any] = {
         "source": source_name,
@@ -171,13 +210,13 @@ def get_text(source_name: str, about: About, profile: QemuProfile, view: MsrView
         lines += ["", *_asked_lines(view.asked)]
     if view.word is not None:
         lines += ["", *_why(profile, view.word)]
-    if view.host.ended is not None:
-        lines += ["", *wrapped(f"This QEMU would end before it asks, saying: {view.host.ended.text}")]
+    if view.ended is not None:
+        lines += ["", *wrapped(f"This QEMU would end before it asks, saying: {view.ended.text}")]
     return "\n".join(lines) + "\n"
 
 
 def _head(profile: QemuProfile, view: MsrView) -> Iterator[str]:
-    lists = view.host.lists
+    lists = view.lists
     word = view.word.word.name if view.word is not None else ""
     yield f"MSR {view.msr:#x}  {short_name(view.msr)}  {word}".rstrip()
     names = names_of(view.msr)

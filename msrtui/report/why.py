@@ -113,21 +113,23 @@ def why_document(
         "cpu": outcome.cpu.request.text if outcome.cpu else None,
         "feature": property_name,
         "on": None if None in known else all(known),
-        "bits": [
-            {
-                "word": reason.word.word.name,
-                "bit": reason.bit,
-                "on": reason.on,
-                "kvm": reason.kvm,
-                "rule": reason.step.rule if reason.step else None,
-                "source": RULES[reason.step.rule].source(profile.label) if reason.step else None,
-                "obstacles": [obstacle.rule for obstacle in reason.obstacles],
-                "text": reason_text(reason, profile, about),
-                "value": hexed(outcome.guest[reason.word.word.name].value),
-                "lineage": lineage_document(reason.lineage, profile),
-            }
-            for reason in found
-        ],
+        "bits": [reason_document(reason, about, profile, outcome) for reason in found],
+    }
+
+
+def reason_document(reason: Reason, about: About, profile: QemuProfile, outcome: Outcome) -> dict[str, Any]:
+    """One bit of ``features --why NAME --json``."""
+    return {
+        "word": reason.word.word.name,
+        "bit": reason.bit,
+        "on": reason.on,
+        "kvm": reason.kvm,
+        "rule": reason.step.rule if reason.step else None,
+        "source": RULES[reason.step.rule].source(profile.label) if reason.step else None,
+        "obstacles": [obstacle.rule for obstacle in reason.obstacles],
+        "text": reason_text(reason, profile, about),
+        "value": hexed(outcome.guest[reason.word.word.name].value),
+        "lineage": lineage_document(reason.lineage, profile),
     }
 
 

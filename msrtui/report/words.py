@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msrtui.qemu.cpuid import HOST_NOT_KNOWN
+from msrtui.qemu.models import GuestWord
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.heading import heading_lines
 from msrtui.report.sentences import decision_text
@@ -20,11 +21,25 @@ def words_document(source_name: str, profile: QemuProfile, words: Sequence[WordV
     return {
         "source": source_name,
         "qemu": profile.label,
-        "words": {view.word.name: _word_document(view, profile) for view in words},
+        "words": {view.word.name: word_document(view, profile) for view in words},
     }
 
 
-def _word_document(view: WordView, profile: QemuProfile) -> dict[str, Any]:
+def guest_word_document(view: WordView, guest: GuestWord | None, profile: QemuProfile) -> dict[str, Any]:
+    """A word of ``words --json`` with what a guest gets of it, and what was done to it on the way there."""
+    value = guest.value if guest is not None else None
+    document = word_document(view, profile)
+    for feature in document["features"]:
+        feature["guest"] = _bit(value, feature["bit"], view.unknown)
+    return {
+        **document,
+        "guest": None if view.unknown else hexed(value),
+        "guest_lineage": lineage_document(guest.lineage if guest is not None else (), profile),
+    }
+
+
+def word_document(view: WordView, profile: QemuProfile) -> dict[str, Any]:
+    """One word of ``words --json``."""
     kvm, supported, migratable = view.layers
     numbers = view.known
     return {

@@ -108,7 +108,7 @@ class Exploration:
         if not wanted or not self.reader.at_end:
             return session
         read = read_feature_msrs(self.reader.heard, tuple(session.state.feature_list or ()))
-        return replace(session, values_read={index: reading.value for index, reading in read.items()})
+        return replace(session, values_read=read)
 
     # --- what if -------------------------------------------------------------------------------------------
     def what_if(self, qemu: QemuProfile, cpu: str) -> None:
@@ -184,12 +184,8 @@ class Exploration:
     def answered(self, index: int, reply: MsrsReply, seconds: float, listed: bool) -> None:
         """KVM answered a question of the user's."""
         session = self.session
-        earlier, heard = session.queries.get(index), session.state.msrs.get(index)
-        before = session.values_read.get(index)
-        if earlier:
-            before = earlier.value
-        elif heard and heard.values:
-            before = heard.values[0]
+        earlier = session.reading(index)
+        before = earlier.value if earlier is not None else None
         queries: Mapping[int, Query] = {**session.queries, index: Query(reply, seconds, before, listed)}
         word = session.qemu.tables.word_by_msr.get(index)
         self.follow(("word", word.name) if word is not None else ("msr", index), queries=queries, asked=index)

@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from msrtui.errors import BadRequest
-from msrtui.report.get import get_document, view_msr
+from msrtui.qemu.why import reason
+from msrtui.report.get import get_document, view_heard_msr
+from msrtui.report.readings import reading_of
+from msrtui.report.shape import hexed
 from msrtui.report.trace import event_document
-from msrtui.report.views import WordView, view_host
-from msrtui.report.words import words_document
+from msrtui.report.views import WordView
+from msrtui.report.why import reason_document
+from msrtui.report.words import guest_word_document
 from msrtui.snapshot.capture import capture_here
 from msrtui.snapshot.codec import encode
+from msrtui.transcript.heard_lists import heard_lists
 from msrtui.tui.session import Session
 from msrtui.tui.view.lines import Line
 
@@ -30,21 +35,51 @@ def snapshot_text(session: Session) -> str:
 
 
 def selection_text(session: Session, detail: Sequence[Line]) -> str:
-    """JSON of what is selected, as the command line shapes it; what has no shape there, as its lines."""
-    return json.dumps(_selection(session, detail), indent=1) + "\n"
+    """JSON of what is selected, in the shapes of the command line, with the ``-cpu`` and what its guest gets.
+
+    Made of what was heard: nothing is asked. What has no shape there is told by its lines.
+    """
+    top = {"source": session.source.name, "qemu": session.qemu.label, "cpu": session.cpu}
+    return json.dumps({**top, **_selection(session, detail)}, indent=1) + "\n"
 
 
 def _selection(session: Session, detail: Sequence[Line]) -> dict[str, Any]:
-    source, qemu = session.source, session.qemu
     match session.subject:
-        case ("word" | "bit", str(name), *_) if name in session.state.words:
-            found = session.state.words[name]
-            return words_document(source.name, qemu, [WordView(found.word, found, None)])
+        case ("word", str(name)) if name in session.state.words:
+            return _word(session, name)
+        case ("bit", str(name), int(bit)) if name in session.state.words:
+            return {**_word(session, name), "bits": _bits(session, name, bit)}
         case ("msr", int(index)):
-            host = view_host(source.name, qemu, source.answerer)
-            return get_document(source.name, qemu, view_msr(index, qemu, host))
+            return _msr(session, index)
         case ("event", int(place)) if 0 <= place < len(session.events):
-            event = event_document(session.events[place], qemu)
-            return {"source": source.name, "qemu": qemu.label, "events": [event]}
-    lines = [entry.text.rstrip() for entry in detail]
-    return {"source": source.name, "qemu": qemu.label, "subject": list(session.subject), "text": lines}
+            return {"events": [event_document(session.events[place], session.qemu)]}
+    return {"subject": list(session.subject), "text": [entry.text.rstrip() for entry in detail]}
+
+
+def _word(session: Session, name: str) -> dict[str, Any]:
+    """As in ``words --json``."""
+    found = session.state.words[name]
+    view = WordView(found.word, found, None)
+    return {"words": {name: guest_word_document(view, session.state.guest.get(name), session.qemu)}}
+
+
+def _bits(session: Session, name: str, bit: int) -> list[dict[str, Any]]:
+    """As in ``features --why NAME --json``; nothing before the guest's word is worked out."""
+    outcome = session.outcome
+    if outcome is None or outcome.cpu is None or name not in session.state.guest:
+        return []
+    why = reason(outcome.state, outcome.words, outcome.cpu, name, bit)
+    return [reason_document(why, session.source.about, session.qemu, outcome)]
+
+
+def _msr(session: Session, index: int) -> dict[str, Any]:
+    """As in ``get MSR --json``."""
+    state, qemu = session.state, session.qemu
+    lists = heard_lists(session.events[: state.count])
+    listed, query = lists.in_feature_list(index), session.queries.get(index)
+    asked = reading_of(query.reply) if query is not None and not listed else None
+    reading = session.reading(index) if listed else None
+    view = view_heard_msr(index, qemu, state, lists, reading, asked=asked, about=session.source.about)
+    guest = state.guest.get(view.word.word.name) if view.word is not None else None
+    known = guest is not None and view.word is not None and not view.word.unknown
+    return {**get_document(session.source.name, qemu, view), "guest": hexed(guest.value) if guest and known else None}

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from msrtui.kvm.requests import MsrsReply
 from msrtui.qemu.conversation import Outcome
 from msrtui.qemu.profile import QemuProfile
+from msrtui.report.readings import MsrReading, reading_of
 from msrtui.snapshot.sources import Source
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
@@ -66,8 +67,8 @@ class Session:
     focus: str = "words"
     zoomed: bool = False
     opened: frozenset[object] = frozenset()
-    values_read: Mapping[int, int | None] = field(default_factory=dict)
-    """Feature MSRs that QEMU did not ask for, read by msrtui; None: no value was had."""
+    values_read: Mapping[int, MsrReading] = field(default_factory=dict)
+    """Every listed feature MSR, read by msrtui: QEMU does not ask for all of them."""
     queries: Mapping[int, Query] = field(default_factory=dict)
     asked: int | None = None
     """The MSR of the user's last question, while the dialogue speaks of it."""
@@ -80,3 +81,12 @@ class Session:
     """The detail view shows the 64-bit grid in place of the ladder."""
     others: tuple[Reading, ...] = ()
     """The same KVM as other QEMUs read it, once that was worked out."""
+
+    def reading(self, index: int) -> MsrReading | None:
+        """What was last heard of an MSR: by the user, by QEMU, by msrtui; None where nothing was."""
+        if index in self.queries:
+            return reading_of(self.queries[index].reply)
+        heard = self.state.msrs.get(index)
+        if heard is not None and heard.values:
+            return reading_of(heard)
+        return self.values_read.get(index)

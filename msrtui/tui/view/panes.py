@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from msrtui.catalog import place, short_name
 from msrtui.qemu.tables import FeatureWord, Tables
 from msrtui.qemu.words import bits_of
+from msrtui.report.readings import MsrReading, reading_of
 from msrtui.report.sentences import bit_label
 from msrtui.transcript.state import State, differs
 from msrtui.tui.view.lines import Line, cut, dim, ends, head, line, mark, short_value, wrap
@@ -78,11 +79,11 @@ def feature_heading(state: State) -> tuple[str, str]:
 
 
 def feature_rows(
-    state: State, values_read: Mapping[int, int | None], tables: Tables, width: int, *, only: bool = False
+    state: State, values_read: Mapping[int, MsrReading], tables: Tables, width: int, *, only: bool = False
 ) -> list[Line]:
     """One row a feature MSR in KVM's order, with the value; ≠ where a guest gets something else, ``only`` those.
 
-    ``values_read`` are msrtui's own answers for values that QEMU has not asked for; they stand in the background.
+    ``values_read`` is what msrtui read of values that QEMU has not asked for; they stand in the background.
     """
     if state.feature_list is None:
         text = _not_asked(state)
@@ -100,8 +101,8 @@ def feature_rows(
         sign = mark(" ≠ ") if changed else "   "
         reply = state.msrs.get(index)
         asked = reply is not None and bool(reply.values)
-        value = reply.values[0] if reply is not None and reply.values else values_read.get(index)
-        shown = short_value(value)
+        read = reading_of(reply) if reply is not None and reply.values else values_read.get(index)
+        shown = short_value(read.value if read is not None else None)
         rows.append(
             ends(
                 [sign, f"{index:03x}"],

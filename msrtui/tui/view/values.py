@@ -13,7 +13,6 @@ def value_of(session: Session) -> str | None:
         found, guest = state.words.get(str(subject[1])), state.guest.get(str(subject[1]))
         value = guest.value if guest is not None else found.migratable if found is not None else None
     elif subject[0] == "msr" and isinstance(subject[1], int):
-        query = session.queries.get(subject[1])
-        value = query.value if query is not None else session.values_read.get(subject[1])
-        value = subject[1] if value is None else value
+        reading = session.reading(subject[1])
+        value = subject[1] if reading is None or reading.value is None else reading.value
     return None if value is None else f"{value:#x}"

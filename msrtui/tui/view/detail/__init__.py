@@ -70,9 +70,8 @@ def _msr(session: Session, index: int, box: Box) -> list[Line]:
     word = qemu.tables.word_by_msr.get(index)
     if word is not None and word.name in state.words:
         return _with_query(session, word, box)
-    query, heard = session.queries.get(index), state.msrs.get(index)
-    value = query.value if query else heard.values[0] if heard and heard.values else session.values_read.get(index)
-    lines = msr_detail(state, index, value, qemu, box.width)
+    query, reading = session.queries.get(index), session.reading(index)
+    lines = msr_detail(state, index, reading.value if reading is not None else None, qemu, box.width)
     asked = _query_lines(query, box.width) if query else []
     return [*lines, *asked, *_absent(session, index, box.width)]
 
