@@ -5,7 +5,7 @@ from __future__ import annotations
 from msrtui.catalog import decode, kernel_entries, layout_of, names_of, place
 from msrtui.qemu.profile import QemuProfile
 from msrtui.transcript.state import State
-from msrtui.tui.view.detail.parts import padded, prose
+from msrtui.tui.view.detail.parts import list_lines, padded, prose
 from msrtui.tui.view.lines import Line, dim, ends, grouped, head, line, wrap
 
 
@@ -17,18 +17,7 @@ def msr_detail(state: State, index: int, value: int | None, qemu: QemuProfile, w
         lines.append(line(dim(f" also {', '.join(names[1:])}")))
     lines.append(Line())
     listed = state.index_list is not None and index in state.index_list
-    cached = state.feature_list is not None and index in state.feature_list
-    lines.append(
-        line(
-            " in the index list    ",
-            "yes" if listed else "no" if state.index_list is not None else "not asked yet",
-            key=("list", "index"),
-        )
-    )
-    held = "yes" if cached else "no" if state.feature_list is not None or state.feature_null else "not yet"
-    lines.append(
-        line(" in kvm_feature_msrs  ", "not known" if state.feature_unknown else held, key=("list", "feature"))
-    )
+    lines += list_lines(state, index)
     flag = qemu.tables.flag_by_index.get(index)
     lines += prose(_use(state, index, qemu), width, key=("flag", flag.flag) if flag is not None else None)
     if value is not None:

@@ -11,11 +11,13 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.rules import RULES
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.words import SupportedWord, bits_of
-from msrtui.report.sentences import bit_label, decision_text, names_in, numbers_in
+from msrtui.report.layer_notes import guest_note, kvm_note, list_effects, migratable_note, qemu_note
+from msrtui.report.sentences import bit_label, decision_text
 from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
 from msrtui.transcript.state import State
 from msrtui.tui.view.detail.grid import grid_lines
 from msrtui.tui.view.detail.layers import Layer, cells_of, layers_of
+from msrtui.tui.view.detail.parts import list_lines
 from msrtui.tui.view.lines import Line, Span, dim, ends, grouped, head, line, mark, wrap
 
 _COLUMNS = {"KVM": 5, "QEMU": 6, "migr": 6, "guest": 7, "vCPU": 6}
@@ -48,7 +50,8 @@ def word_detail(state: State, word: FeatureWord, qemu: QemuProfile, how: Looks) 
         return [title, line(dim(" not asked yet:  n  steps on,  >  goes to the end"))]
     rows = grid_lines(word, layers, width) if how.grid else _rows(word, layers, width)
     values = _values(word, found, layers, state, qemu, how)
-    lists = _lists(word, state) if height >= 24 and width >= 56 else []
+    roomy = word.kind == "msr" and height >= 24 and width >= 56
+    lists = list_lines(state, word.index, list_effects(word.index, state)) if roomy else []
     top = [title, *lists, *([Line()] if lists else [])]
     body = [*rows, Line(), *values] if len(top) + len(rows) + 1 + len(values) <= height else [*values, Line(), *rows]
     others = how.others(max(height - len(top) - len(body) - 1, 3))
@@ -93,10 +96,10 @@ def _values(
     width = how.width
     digits = 16 if word.kind == "msr" else 8
     notes = {
-        "KVM": _kvm_note(found, how.asked),
-        "QEMU": _qemu_note(word, found),
-        "migr": _migratable_note(word, found, qemu),
-        "guest": _guest_note(word, state, qemu, how.cpu),
+        "KVM": kvm_note(found, how.asked),
+        "QEMU": qemu_note(found),
+        "migr": migratable_note(found, qemu),
+        "guest": guest_note(state.guest.get(word.name), qemu, how.cpu),
     }
     lines: list[Line] = []
     for layer in layers:
@@ -109,78 +112,6 @@ def _values(
         lines.append(ends([f" {layer.name:<5}  {shown:<{digits * 5 // 4}}  ", dim(note)], [], width))
     lines.append(ends([" vCPU   ", dim("not tried: msrtui makes no vCPU on its own")], [], width))
     return lines
-
-
-def _kvm_note(found: SupportedWord, asked: str) -> str:
-    if found.word.kind == "cpuid":
-        return "KVM_GET_SUPPORTED_CPUID" if found.kvm is not None else "no such leaf"
-    return asked if found.branch == "asked" else "counts as 0" if found.branch != "unknown" else ""
-
-
-def _qemu_note(word: FeatureWord, found: SupportedWord) -> str:
-    if found.unknown:
-        return f"{numbers_in(found.unknown, 5)} not known: no CPUID of the host"
-    if found.lineage and any(step.rule == "vmx-controls-split" for step in found.lineage):
-        return "may be 1, need not be"
-    change = (found.supported or 0) ^ (found.kvm or 0)
-    if not change or found.supported is None:
-        return "as read"
-    added, taken = change & found.supported, change & ~found.supported
-    parts = [f"+{bit_label(word, bit)}" for bit in bits_of(added)] + [
-        f"-{bit_label(word, bit)}" for bit in bits_of(taken)
-    ]
-    return " ".join(parts[:3]) + (f" +{len(parts) - 3}" if len(parts) > 3 else "")
-
-
-def _migratable_note(word: FeatureWord, found: SupportedWord, qemu: QemuProfile) -> str:
-    if not qemu.migratable:
-        return "off: no mask applied"
-    dropped = (found.supported or 0) & ~(found.migratable or 0)
-    if not dropped:
-        return "nothing dropped"
-    unnamed = dropped & ~word.named_mask
-    if unnamed:
-        return (
-            f"{numbers_in(unnamed, 5)} have no name"
-            if unnamed.bit_count() > 1
-            else f"{numbers_in(unnamed)} has no name"
-        )
-    return " ".join(bit_label(word, bit) for bit in bits_of(dropped)[:3]) + " cannot migrate"
-
-
-def _guest_note(word: FeatureWord, state: State, qemu: QemuProfile, cpu: str) -> str:
-    guest = state.guest.get(word.name)
-    if guest is None:
-        return ""
-    reasons = {
-        "auto-enable": "some must be asked for by name",
-        "xsave-components": "follows from other features",
-        "filter": "filtered: KVM cannot give all",
-        "amd-aliases": "AMD: with copies of 1.EDX",
-        "cpu-pm": "with cpu-pm's",
-    }
-    last = guest.lineage[-1] if guest.lineage else None
-    if last is not None and last.rule == "dependency":
-        owner = qemu.tables.word_by_name[last.params["from"]]
-        return f"{names_in(owner, last.params['mask'], 1)} off"
-    return next((reasons[step.rule] for step in reversed(guest.lineage) if step.rule in reasons), f"-cpu {cpu}")
-
-
-def _lists(word: FeatureWord, state: State) -> list[Line]:
-    if word.kind != "msr":
-        return []
-    listed = word.index in (state.index_list or ())
-    flag = state.flags.get(word.index)
-    effect = f"→ {flag}" if flag else "→ sets no flag" if listed else ""
-    cached = word.index in (state.feature_list or ())
-    branch = "→ KVM_GET_MSRS on /dev/kvm" if cached else "→ 0, KVM is not asked"
-    said = "yes" if cached else "no"
-    if state.feature_unknown:
-        said, branch = "?", "the source does not say"
-    return [
-        line(" in the index list    ", f"{'yes' if listed else 'no':<4} ", dim(effect)),
-        line(" in kvm_feature_msrs  ", f"{said:<4} ", dim(branch)),
-    ]
 
 
 def _why(word: FeatureWord, found: SupportedWord, state: State, qemu: QemuProfile, width: int) -> list[Line]:

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from msrtui.catalog import short_name
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.sentences import bit_label
+from msrtui.transcript.state import State
 from msrtui.tui.view.lines import Line, Role, Span, dim, ends, head, line, wrap
 
 Link = tuple[object, ...]
@@ -60,6 +61,20 @@ def entry(index: int, text: str, width: int, key: Link) -> list[Line]:
     """A row of a list of MSRs: the index at the right of its column, then ``text``, below it where that is too long."""
     row = line(f" {index:>8x}  {text}", key=key)
     return [row] if row.width <= width else prose(f"{index:x} {text}", width, indent="  ", key=key)
+
+
+def list_lines(state: State, index: int, effects: tuple[str, str] | None = None) -> list[Line]:
+    """Whether KVM's two lists hold an MSR, with a link to each; with ``effects`` in place of these what follows."""
+    listed = "yes" if index in (state.index_list or ()) else "no" if state.index_list is not None else "not asked yet"
+    cached = "yes" if index in (state.feature_list or ()) else "no"
+    if state.feature_unknown:
+        cached = "not known" if effects is None else "?"
+    elif state.feature_list is None and not state.feature_null:
+        cached = "not yet"
+    rows = ((" in the index list    ", listed, "index"), (" in kvm_feature_msrs  ", cached, "feature"))
+    if effects is None:
+        return [line(label, said, key=("list", which)) for label, said, which in rows]
+    return [line(label, f"{said:<4} ", dim(effect)) for (label, said, _), effect in zip(rows, effects, strict=True)]
 
 
 def heading(text: str, width: int) -> list[Line]:
