@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import NoReturn
 
 for _name in list(os.environ):
-    if _name in ("NO_COLOR", "COLORTERM", "FORCE_COLOR") or _name.startswith("TEXTUAL_"):
+    if _name in ("NO_COLOR", "COLORTERM", "FORCE_COLOR") or (
+        _name.startswith("TEXTUAL_")
+        and _name != "TEXTUAL_SNAPSHOT_TEMPDIR"  # where xdist's workers leave their pictures
+    ):
         del os.environ[_name]
 os.environ["TEXTUAL_ANIMATIONS"] = "none"
 if "textual.constants" in sys.modules:  # a pytest plugin was quicker

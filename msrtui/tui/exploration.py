@@ -88,7 +88,7 @@ class Exploration:
     def again(self) -> None:
         """Forget what KVM said and begin at the start: each step is a question again."""
         self.reader.again()
-        self._moved(values_read={}, queries={}, others=())
+        self._moved(values_read={}, queries={}, others=(), asked_at=None)
 
     def _moved(self, **changes: Any) -> None:
         """The reader stands elsewhere: the subject is what the event there is about."""

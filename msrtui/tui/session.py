@@ -79,6 +79,8 @@ class Session:
     """The lists that show only what matters."""
     grid: bool = False
     """The detail view shows the 64-bit grid in place of the ladder."""
+    asked_at: str | None = None
+    """When a live KVM was asked, as the title says it; a saved one's time is its snapshot's."""
     others: tuple[Reading, ...] = ()
     """The same KVM as other QEMUs read it, once that was worked out."""
 

@@ -40,14 +40,25 @@ def give_back_when_told(leave: Callable[[int], object]) -> None:
 
     Must be called where the event loop runs. It also lets every signal wake that loop: SIGCONT may be delivered
     to another thread (kernel/signal.c: wants_signal, not to one that is stopped), and the handler that takes the
-    terminal again after a suspend would wait for the next key, which nobody can type then.
+    terminal again after a suspend would wait for the next key, which nobody can type then. A second signal, or one
+    that comes because the terminal is gone, ends the process at once: there is nothing to give back to.
     """
     loop = asyncio.get_running_loop()
+    heard: list[int] = []
+
+    def told(number: int) -> None:
+        for other in heard:
+            loop.remove_signal_handler(other)
+        if not os.isatty(0):  # a terminal that was hung up is none: each call on it fails with EIO
+            os._exit(128 + number)
+        leave(128 + number)
+
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is None or signal.getsignal(number) is signal.SIG_IGN:
             continue  # who started us wants it ignored, as nohup does
         try:
-            loop.add_signal_handler(number, leave, 128 + number)
+            loop.add_signal_handler(number, told, int(number))
         except (NotImplementedError, RuntimeError, ValueError):
             return  # no such thing on this system, or not the main thread: as it was before
+        heard.append(number)

@@ -149,3 +149,23 @@ def test_a_live_kvm_can_be_opened_and_asked_again(terminal: Callable[..., Termin
     window.wait_for(lambda text: "Nothing is asked yet" in text)
     window.keys("n")
     window.wait_for(lambda text: "open(/dev/kvm)" in text)
+
+
+def test_keys_typed_ahead_mean_what_they_would_one_by_one(terminal: Callable[..., Terminal]) -> None:
+    # a list would hear its own keys sooner than the screen hears the rest, and a pane its last keys after the next
+    ahead = ("2", "Down", "Down", "Enter", "1", "Down", "Down", "3", "Down", "n", "n", "z", "Tab", "z", "2", "End")
+    one_by_one, at_once = terminal(), terminal()
+    for window in (one_by_one, at_once):
+        window.wait_for(lambda text: "drops 26 27 62" in text and "14 more lines" in text)
+    for key in ahead:
+        before = one_by_one.screen()
+        one_by_one.keys(key)
+        one_by_one.wait_for(lambda text, before=before: text != before)  # type: ignore[misc]
+    for window in (one_by_one, at_once):
+        if window is at_once:
+            window.keys(*ahead)
+        window.keys(":")
+        window.types("0x345")
+        window.keys("Enter")
+    asked = one_by_one.wait_for(lambda text: "you   KVM_GET_MSRS 0x345" in text)
+    at_once.wait_for(lambda text: text == asked)

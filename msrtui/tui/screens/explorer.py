@@ -36,6 +36,8 @@ from msrtui.tui.widgets.line_view import LineList, LineView
 
 _LINES = ("title", "phases", "top", "bottom", "dialogue", "keys", "upright-0", "upright-1")
 _LISTS = ("index", "feature", "words")
+_MOVES = ("down", "up", "j", "k", "pagedown", "pageup", "home", "end")
+_WHILE_ASKING = ("level", "next_pane")
 
 
 class Asked(Message):
@@ -74,13 +76,19 @@ def _question(session: Session) -> tuple[object, ...]:
 class ExplorerScreen(Errands):
     """One KVM, one QEMU, step by step. Raises BadRequest where that QEMU has no such ``-cpu``."""
 
+    # all of them before the widget with the focus hears them: keys typed ahead, or that a slow line brings in one
+    # piece, then mean what they would one by one
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(key.keys, key.action, key.hint or key.help, show=False, priority=key.keys in ("tab", "shift+tab"))
+            Binding(key.keys, key.action, key.hint or key.help, show=False, priority=True)
             for key in KEYMAP
             if key.keys and key.action not in ("pane", "quit", "suspend", "redraw", "command_palette")
         ),
-        *(Binding(str(place), f"pane({place})", name, show=False) for place, name in enumerate(PANES, 1)),
+        *(
+            Binding(str(place), f"pane({place})", name, show=False, priority=True)
+            for place, name in enumerate(PANES, 1)
+        ),
+        *(Binding(key, f"press('{key}')", "move", show=False, priority=True) for key in _MOVES),
     ]
 
     # Textual repaints the whole screen when the focus moves; here a row's look is all that changes
@@ -117,7 +125,7 @@ class ExplorerScreen(Errands):
     def on_mount(self) -> None:
         """Show the first session; what takes longer comes after the first paint."""
         self._follow()
-        self.query_one("#words").focus()
+        self._focus("words")
         if self.exploration.session.source.live:
             self._name_the_cpu()
 
@@ -164,6 +172,8 @@ class ExplorerScreen(Errands):
     def _follow(self) -> None:
         """Show what the exploration came to."""
         session = self.exploration.session
+        if session.source.live and session.asked_at is None:
+            session = self.exploration.session = replace(session, asked_at=f"asked {self._since}")
         self.session = session
         if session.others or not self.exploration.reader.at_end or session.outcome is None:
             self._others_asked = None  # "ask again" makes it a new question
@@ -240,7 +250,7 @@ class ExplorerScreen(Errands):
 
     def action_again(self) -> None:
         """Forget what KVM said and begin at the start: each step is a question again."""
-        if self._mark:
+        if self.exploration.session.source.live:
             self._mark, self._since = mark(), time.strftime("%H:%M")
         self._do(self.exploration.again)
 
@@ -249,21 +259,42 @@ class ExplorerScreen(Errands):
         self._do(self.exploration.migratable)
 
     # --- selecting -----------------------------------------------------------------------------------------
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While an MSR is being named its line has the keys."""
+        return not self._asking or action in _WHILE_ASKING or not hasattr(ExplorerScreen, f"action_{action}")
+
+    def action_press(self, key: str) -> None:
+        """A key that moves in the pane with the focus."""
+        pane = self.focused
+        if isinstance(pane, LineList):
+            before = pane.selected
+            with pane.prevent(LineList.Highlighted):  # the next key may be there already: it must find this one done
+                pane.press(key)
+            if pane.id in _LISTS and pane.selected != before:
+                self._look_at(pane.selected)
+
     @on(LineList.Highlighted)
     def _highlighted(self, message: LineList.Highlighted) -> None:
-        key = message.key
-        if isinstance(message, LineList.Opened) or not isinstance(key, tuple) or not key:
-            return
-        if key != self.exploration.session.subject:
+        if not isinstance(message, LineList.Opened):
+            self._look_at(message.key)
+
+    def _look_at(self, key: object) -> None:
+        if isinstance(key, tuple) and key and key != self.exploration.session.subject:
             self._do(lambda: self.exploration.look_at(key))
 
     @on(LineList.Opened)
-    def _opened_row(self, message: LineList.Opened) -> None:
-        key: Subject | None = message.key if isinstance(message.key, tuple) else None
-        if key is None:
-            self.action_open()
-            return
-        if message.pane.id == "words" and key[0] in ("word", "group"):
+    def _row_opened(self, message: LineList.Opened) -> None:
+        self._open_row(message.pane, message.key)
+
+    def action_open(self) -> None:
+        """Enter: what the cursor stands on, or why it is so."""
+        if isinstance(self.focused, LineList):
+            self._open_row(self.focused, self.focused.selected)
+
+    def _open_row(self, pane: LineList, key: object) -> None:
+        if not isinstance(key, tuple):
+            self._focus("detail")
+        elif pane.id == "words" and key[0] in ("word", "group"):
             why = key[0] == "word"
             opened = self.exploration.session.opened
             opened = opened | {key} if why else opened ^ {key}
@@ -271,15 +302,11 @@ class ExplorerScreen(Errands):
             self._do(lambda: self.exploration.follow(key, opened=opened, focus=focus))
             if why:
                 # Enter says why; the bits in the tree come with it, Left puts them away
-                self.query_one("#detail").focus()
+                self._focus("detail")
                 self.call_after_refresh(self.query_one(DetailPane).reveal, "why")
         else:
             self._do(lambda: self.exploration.follow(key))
-            self.query_one("#detail").focus()
-
-    def action_open(self) -> None:
-        """Enter outside a list: to the detail view."""
-        self.query_one("#detail").focus()
+            self._focus("detail")
 
     def action_back(self) -> None:
         """Back to what was looked at before."""
@@ -319,9 +346,17 @@ class ExplorerScreen(Errands):
 
     def action_pane(self, place: int) -> None:
         """To a pane by its number."""
-        self.query_one(f"#{PANES[place - 1]}").focus()
+        self._focus(PANES[place - 1])
+
+    def _focus(self, pane: str) -> None:
+        self.set_focus(self.query_one(f"#{pane}"))  # at once: Widget.focus() would come after keys typed ahead
+        self._grow()
 
     def on_descendant_focus(self) -> None:
+        """A click moved the focus."""
+        self._grow()
+
+    def _grow(self) -> None:
         """The pane with the focus grows."""
         name = self.focused.id if self.focused is not None else None
         if name in PANES and name != self.exploration.session.focus:
@@ -342,7 +377,7 @@ class ExplorerScreen(Errands):
         elif session.zoomed:
             self.action_zoom()
         elif session.focus == "detail":
-            self.query_one("#words").focus()
+            self._focus("words")
 
     def action_help(self) -> None:
         """All keys."""
@@ -387,7 +422,7 @@ class ExplorerScreen(Errands):
     def _close_ask(self) -> None:
         self.remove_class("-asking")
         self.query_one(AskLine).close()
-        self.query_one(f"#{self.exploration.session.focus}").focus()
+        self._focus(self.exploration.session.focus)
 
     @on(AskLine.Noticed)
     def _ask_noticed(self, message: AskLine.Noticed) -> None:

@@ -30,7 +30,6 @@ def dialogue_lines(events: Sequence[Event], upto: int | None, qemu: QemuProfile,
 
 
 def _event_lines(event: Event, qemu: QemuProfile, width: int) -> list[Line]:
-    function = dim(f"{event.function} ")
     if event.end is not None:
         said = [part for text in event.end.text.splitlines() for part in wrap(text, width - 8, "bad")]
         return [line(" QEMU  " if at == 0 else "       ", *part.spans) for at, part in enumerate(said)]
@@ -39,21 +38,21 @@ def _event_lines(event: Event, qemu: QemuProfile, width: int) -> list[Line]:
     if event.not_done is not None:
         step = not_done_text(event.not_done)
         return [
-            ends([" QEMU  ", step], [function], width),
+            _speak("QEMU", step, event.function, width, wide=0),
             line("       ", dim("not done by msrtui, which makes no VM and no vCPU")),
         ]
     assert event.request is not None
     assert event.reply is not None
     answer = answer_text(event.request, event.reply)
     return [
-        ends([" QEMU  ", question_text(event.request)], [function], width),
-        ends([" KVM   ", answer], [], width),
+        _speak("QEMU", question_text(event.request), event.function, width, wide=0),
+        _speak("KVM", answer, "", width),
     ]
 
 
-def _speak(who: str, text: str, function: str, width: int) -> Line:
-    """A speaker's line; the function's name stands at the right where there is room for both."""
+def _speak(who: str, text: str, function: str, width: int, wide: int = 110) -> Line:
+    """A speaker's line; from ``wide`` cells on the function's name stands at the right where both have room."""
     start = f" {who:<5} "
-    if len(start) + len(text) + len(function) + 3 <= width and width >= 110:
+    if function and width >= wide and len(start) + len(text) + len(function) + 2 <= width:
         return ends([start, text], [dim(f"{function} ")], width)
     return ends([start, text], [], width)

@@ -41,7 +41,7 @@ def geometry(width: int, height: int, focus: str, rows: Mapping[str, int], zoome
     grows in its column. Below that there is one column: the focused pane is open, the others are a heading.
     """
     if width < 80 or height < 24:
-        return _one_column(width, height, focus)
+        return _one_column(width, height, focus, zoomed)
     dialogue = 8 if height >= 36 and width >= 110 else 5 if height >= 30 else 3
     top, bottom = 3, height - dialogue - 2
     body = bottom - top
@@ -78,15 +78,16 @@ def _share(body: int, names: Sequence[str], focus: str, rows: Mapping[str, int])
     return [heights[name] for name in names]
 
 
-def _one_column(width: int, height: int, focus: str) -> Geometry:
+def _one_column(width: int, height: int, focus: str, zoomed: bool) -> Geometry:
     dialogue = 3 if height >= 16 else 0
     top, bottom = 3, max(height - dialogue - 2, 4)
     body = max(bottom - top, 1)
-    open_rows = max(body - (len(PANES) - 1), 1)
+    headings = 0 if zoomed else 1
+    open_rows = max(body - headings * (len(PANES) - 1), 1)
     panes: dict[str, Box] = {}
     y = top
     for name in PANES:
-        rows = open_rows if name == focus else 1
+        rows = open_rows if name == focus else headings
         panes[name] = Box(0, y, width, max(min(rows, bottom - y), 0))
         y += rows
     return Geometry(panes, (), top, bottom, dialogue)
@@ -100,8 +101,10 @@ def short_cpu(name: str | None) -> str:
     return " ".join(text.split("@")[0].split())
 
 
-def title_line(source: str, about: About, brand: str | None, qemu: QemuProfile, cpu: str, width: int) -> Line:
-    """Which host, which KVM, which QEMU, which ``-cpu``. The least telling parts give way first."""
+def title_line(
+    source: str, about: About, brand: str | None, qemu: QemuProfile, cpu: str, width: int, asked: str | None = None
+) -> Line:
+    """Which host, which KVM, which QEMU, which ``-cpu``; ``asked`` is when KVM said it. The least telling give way."""
     kernel = f"Linux {about.kernel.split('-')[0].split('+')[0]}" if about.kernel else ""
     carrier = f" ({about.carried_by})" if about.carried_by else ""
     cpu_text = short_cpu(brand or about.cpu)
@@ -117,6 +120,11 @@ def title_line(source: str, about: About, brand: str | None, qemu: QemuProfile, 
     room = width - len(right) - 2
     left = "   ".join([name, *facts])
     start = len(" msrtui  ")
+    if asked is None and about.when:
+        asked = f"captured {about.when[:10]}"
+    if asked and start + len("   ".join([name, *facts, asked])) <= room:
+        facts.append(asked)
+        left = "   ".join([name, *facts])
     while facts and start + len(left) > room:
         # the name of a bundled host says most of it already
         facts.pop(0 if source != "live" else -1)

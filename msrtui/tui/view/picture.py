@@ -73,7 +73,17 @@ def picture(session: Session, width: int, height: int) -> Picture:
         "ask": Box(0, height - 1, width, 1),
     }
     fixed = {
-        "title": [title_line(session.source.name, session.source.about, brand(state.cpuid), qemu, session.cpu, width)],
+        "title": [
+            title_line(
+                session.source.name,
+                session.source.about,
+                brand(state.cpuid),
+                qemu,
+                session.cpu,
+                width,
+                session.asked_at,
+            )
+        ],
         "phases": [phase_line(seen, _phase(session, event), state.end is not None, width)],
         "top": [hairline(width, place.uprights, "┬")],
         "bottom": [hairline(width, place.uprights, "┴")],

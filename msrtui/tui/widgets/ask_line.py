@@ -53,7 +53,7 @@ class AskLine(Input):
         self._listed, self._live, self._confirm = listed, live, None
         self.display = True
         self.value = ""
-        self.focus()
+        self.screen.set_focus(self)  # at once: what is typed ahead belongs here
 
     def close(self) -> None:
         """Hide it."""

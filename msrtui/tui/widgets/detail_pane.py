@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from textual import events
+from textual.strip import Strip
 
-from msrtui.tui.view.lines import Line
+from msrtui.tui.view.lines import Line, dim, line
 from msrtui.tui.widgets.line_view import LineList
 
 _NO_LINE = Line()
@@ -15,10 +16,13 @@ _NO_LINE = Line()
 class DetailPane(LineList):
     """Scrolls as a text. A line that stands for something is a link: the arrows stop there, Enter and a click follow.
 
-    Until an arrow was pressed no link is chosen, and Enter opens nothing.
+    Until an arrow was pressed no link is chosen, and Enter opens nothing. Where the text goes on below, the last row
+    says how many lines are to come.
     """
 
     _link: int | None = None
+    _revealed: str | None = None
+    """The heading whose part is kept in view while the text grows, until someone scrolls."""
 
     @property
     def selected(self) -> object:
@@ -32,18 +36,42 @@ class DetailPane(LineList):
             if self._top:
                 self.refresh()  # every row stands elsewhere now
             self._cursor = self._top = 0
-            self._link = None
+            self._link = self._revealed = None
         elif self._link is not None and (self._link >= len(rows) or rows[self._link].key is None):
             self._link = None
+        more = self._more
         self.show_list(heading, rows)
+        if more != self._more:
+            self.refresh_row(self.size.height - 1)
+        if self._revealed is not None:
+            self.reveal(self._revealed)
+
+    @property
+    def _more(self) -> int:
+        """How many lines are below what is shown; their number takes the last row."""
+        below = len(self._lines) - self._top - self._visible
+        return below + 1 if below > 0 else 0
+
+    def render_line(self, y: int) -> Strip:
+        """As a list does, but for the row that says that there is more."""
+        if y > 0 and y == self.size.height - 1 and self._more:
+            return self._strip(line(dim(f" {self._more} more lines below")))
+        return super().render_line(y)
 
     def reveal(self, heading: str) -> None:
         """Scroll as little as brings the part under this heading into view, as much of it as fits."""
+        self._revealed = heading
         place = next((at for at, row in enumerate(self._lines) if row.text.strip() == heading), None)
         if place is None:
             return
         end = next((at for at in range(place, len(self._lines)) if not self._lines[at].text.strip()), len(self._lines))
-        self._scroll(max(min(place, end - self._visible), 0) - self._top if end > self._top + self._visible else 0)
+        room = self._visible - (1 if end < len(self._lines) else 0)
+        if end > self._top + room:
+            super()._scroll(max(min(place, end - room), 0) - self._top)
+
+    def _scroll(self, by: int) -> None:
+        self._revealed = None
+        super()._scroll(by)
 
     def move(self, by: int) -> None:
         """To the next link in view, else scroll."""
@@ -65,15 +93,20 @@ class DetailPane(LineList):
     def on_click(self, event: events.Click) -> None:
         """A click follows a link."""
         place = event.y - 1 + self._top
-        if event.y > 0 and place < len(self._lines) and self._lines[place].key is not None:
+        if event.y > 0 and self._in_view(place) and self._lines[place].key is not None:
             self._choose(place)
             self.post_message(self.Opened(self, self._lines[place].key))
 
     def _edge(self, step: int) -> int:
-        return self._top - 1 if step > 0 else min(self._top + self._visible, len(self._lines))
+        return self._top - 1 if step > 0 else self._end
+
+    @property
+    def _end(self) -> int:
+        """The first line below what is shown."""
+        return len(self._lines) - self._more if self._more else min(self._top + self._visible, len(self._lines))
 
     def _in_view(self, place: int) -> bool:
-        return self._top <= place < min(self._top + self._visible, len(self._lines))
+        return self._top <= place < self._end
 
     def _choose(self, place: int) -> None:
         before, self._link, self._cursor = self._link, place, place

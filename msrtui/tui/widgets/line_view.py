@@ -194,22 +194,27 @@ class LineList(LineView, can_focus=True):
         if cursor != place:
             self.post_message(self.Highlighted(self, self.selected))
 
-    def on_key(self, event: events.Key) -> None:
-        """Arrows and the keys of the house vi left behind."""
+    def press(self, key: str) -> bool:
+        """Do what a key means here: arrows, the keys vi left behind, Enter. False where it means nothing."""
         page = max(self._visible - 1, 1)
         moves = {"down": 1, "j": 1, "up": -1, "k": -1, "pagedown": page, "pageup": -page}
-        if event.key in moves:
-            self.move(moves[event.key])
-        elif event.key == "home":
+        if key in moves:
+            self.move(moves[key])
+        elif key == "home":
             self.move_to(0)
-        elif event.key == "end":
+        elif key == "end":
             self.move_to(len(self._lines) - 1, -1)
-        elif event.key == "enter":
+        elif key == "enter":
             self.post_message(self.Opened(self, self.selected))
         else:
-            return
-        event.stop()
-        event.prevent_default()
+            return False
+        return True
+
+    def on_key(self, event: events.Key) -> None:
+        """A key that the screen has not taken."""
+        if self.press(event.key):
+            event.stop()
+            event.prevent_default()
 
     def on_click(self, event: events.Click) -> None:
         """A click selects; on what is selected already it opens."""
