@@ -76,6 +76,7 @@ class MsrtuiApp(App[None]):
         """Open the explorer; after a suspend everything is drawn anew, for the terminal was others' meanwhile."""
         if not self.is_headless:
             terminal.give_back_when_told(self._leave)
+            terminal.end_with_terminal()
         self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh(layout=True))
         self.push_screen(ExplorerScreen(self._source, self._qemu, self._glyphs, at_start=self._at_start))
 

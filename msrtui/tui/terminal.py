@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
+import threading
 from collections.abc import Callable
 
 from msrtui.errors import MsrtuiError
@@ -41,7 +43,7 @@ def give_back_when_told(leave: Callable[[int], object]) -> None:
     Must be called where the event loop runs. It also lets every signal wake that loop: SIGCONT may be delivered
     to another thread (kernel/signal.c: wants_signal, not to one that is stopped), and the handler that takes the
     terminal again after a suspend would wait for the next key, which nobody can type then. A second signal, or one
-    that comes because the terminal is gone, ends the process at once: there is nothing to give back to.
+    that comes because the terminal is gone, ends the process at once: there is nothing to give back.
     """
     loop = asyncio.get_running_loop()
     heard: list[int] = []
@@ -62,3 +64,17 @@ def give_back_when_told(leave: Callable[[int], object]) -> None:
         except (NotImplementedError, RuntimeError, ValueError):
             return  # no such thing on this system, or not the main thread: as it was before
         heard.append(number)
+
+
+def end_with_terminal() -> None:
+    """End the process once its terminal is gone: whoever ignores SIGHUP (nohup) would read its end for ever, busily."""
+    if not hasattr(select, "poll"):
+        return
+
+    def wait() -> None:
+        hangup = select.poll()
+        hangup.register(0, 0)  # nothing is asked for: POLLHUP and POLLERR are told all the same
+        hangup.poll()
+        os._exit(128 + 1)
+
+    threading.Thread(target=wait, name="hangup", daemon=True).start()

@@ -76,11 +76,11 @@ def test_a_storm_of_resizes_ends_in_the_last_size(terminal: Callable[..., Termin
     window.wait_for(lambda text: "status=0" in text)
 
 
-@pytest.mark.parametrize("how", ["hangup", "closed"])
+@pytest.mark.parametrize("how", ["hangup", "closed", "ignored"])
 def test_a_terminal_that_goes_away_takes_the_app_with_it(how: str) -> None:
     child, end = pty.fork()
     if child == 0:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # who runs the suite may ignore it (nohup does)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if how == "ignored" else signal.SIG_DFL)  # nohup ignores it
         os.environ.update(TERM="xterm-256color", LANG="C.UTF-8", LC_ALL="C.UTF-8", PYTHONPATH=str(ROOT))
         os.execv(sys.executable, [sys.executable, "-m", "msrtui", "--qemu", "7.2", EPYC])
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
