@@ -71,7 +71,7 @@ def _merge_lists(one: list[Any], other: list[Any]) -> list[Any] | None:
     if not all(isinstance(item, dict) for item in (*one, *other)):
         return None
     for key in _IDENTITY:
-        if all(key in item for item in (*one, *other)):
+        if {type(item.get(key)) for item in (*one, *other)} in ({int}, {str}):
             return _merge_tables(key, one, other)
     if [item.get("rule") for item in one] == [item.get("rule") for item in other]:
         return [merge(item, match) for item, match in zip(one, other, strict=True)]

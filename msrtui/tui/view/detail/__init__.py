@@ -94,10 +94,10 @@ def _with_query(session: Session, word: FeatureWord, box: Box) -> list[Line]:
     def others(rows: int) -> list[Line]:
         return others_lines(word, session.others, session.qemu.label, box.width, rows)
 
-    how = Looks(box.width, box.height, asked, session.cpu, session.grid, session.focus == "detail", others)
+    said = word.kind == "msr" and word.name in session.state.words
+    absent = tuple(_absent(session, word.index, box.width)) if said else ()
+    how = Looks(box.width, box.height, asked, session.cpu, session.grid, session.focus == "detail", absent, others)
     lines = word_detail(session.state, word, session.qemu, how)
-    if word.kind == "msr" and word.name in session.state.words:
-        lines = [*lines, *_absent(session, word.index, box.width)]
     query = session.queries.get(word.index) if word.kind == "msr" else None
     return lines if query is None else [lines[0], *_query_lines(query, box.width), *lines[1:]]
 

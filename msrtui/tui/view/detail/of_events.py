@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from msrtui.kvm import abi
 from msrtui.kvm.requests import CheckExtension, HostCpuid
 from msrtui.qemu.profile import QemuProfile
@@ -48,7 +50,8 @@ def ioctl_detail(event: Event, profile: QemuProfile, width: int) -> list[Line]:
     what = request.ioctl or ("CPUID" if isinstance(request, HostCpuid) else "open")
     lines = [*title(what, f"step {event.n + 1}", width), *prose(f"in {event.function}", width, "dim"), Line()]
     lines += fact("asked", question_text(request), width)
-    lines += fact("answered", answer_text(request, reply), width, role="bad" if reply.errno is not None else "")
+    refused = reply.errno not in (None, errno.E2BIG)  # E2BIG is how KVM says how many there are
+    lines += fact("answered", answer_text(request, reply), width, role="bad" if refused else "")
     if wire.number is not None:
         lines += fact("ioctl", f"{wire.number:#x} on {_ON_FD[event.fd or 'system']}", width)
     if wire.argument is not None:

@@ -24,8 +24,12 @@ _COLUMNS = {"KVM": 5, "QEMU": 6, "migr": 6, "guest": 7, "vCPU": 6}
 
 
 class Looks(NamedTuple):
-    """How a word is shown: the size of its pane, where KVM's answer is ``asked``, the ``-cpu``, the second view
-    (``grid``), whether the reasons come first (``why_first``), and what other QEMUs make of it in so many rows."""
+    """How a word is shown.
+
+    The size of its pane, where KVM's answer is ``asked``, the ``-cpu``, the second view (``grid``), whether the
+    reasons come first (``why_first``), why the MSR is not in a list (``absent``), and what other QEMUs make of it in
+    so many rows.
+    """
 
     width: int
     height: int
@@ -33,6 +37,7 @@ class Looks(NamedTuple):
     cpu: str = "host"
     grid: bool = False
     why_first: bool = False
+    absent: tuple[Line, ...] = ()
     others: Callable[[int], list[Line]] = lambda _: []
 
 
@@ -56,7 +61,7 @@ def word_detail(state: State, word: FeatureWord, qemu: QemuProfile, how: Looks) 
     body = [*rows, Line(), *values] if len(top) + len(rows) + 1 + len(values) <= height else [*values, Line(), *rows]
     others = how.others(max(height - len(top) - len(body) - 1, 3))
     more = [_why(word, found, state, qemu, width), *([others] if others else [])]
-    lines = [*top, *body]
+    lines = [*top, *body, *how.absent]
     for part in more if how.why_first else reversed(more):
         lines += [Line(), *part]
     return lines
