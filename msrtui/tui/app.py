@@ -72,13 +72,16 @@ class MsrtuiApp(App[None]):
         self._glyphs = glyphs.TABLES[glyphs.choose(tier, environment)]
         self.animation_level = "none"
 
+    def get_default_screen(self) -> ExplorerScreen:
+        """The explorer lies under all others; an empty screen under it would be styled, laid out and drawn first."""
+        return ExplorerScreen(self._source, self._qemu, self._glyphs, at_start=self._at_start)
+
     def on_mount(self) -> None:
-        """Open the explorer; after a suspend everything is drawn anew, for the terminal was others' meanwhile."""
+        """Take care of the terminal; after a suspend everything is drawn anew, for it was others' meanwhile."""
         if not self.is_headless:
             terminal.give_back_when_told(self._leave)
             terminal.end_with_terminal()
         self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh(layout=True))
-        self.push_screen(ExplorerScreen(self._source, self._qemu, self._glyphs, at_start=self._at_start))
 
     def _leave(self, status: int) -> None:
         self.exit(return_code=status)

@@ -91,6 +91,7 @@ class ExplorerScreen(Errands):
         *(Binding(key, f"press('{key}')", "move", show=False, priority=True) for key in _MOVES),
     ]
 
+    AUTO_FOCUS = "#words"
     # Textual repaints the whole screen when the focus moves; here a row's look is all that changes
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
     session: reactive[Session | None] = reactive(None, init=False, layout=False, repaint=False)
@@ -125,7 +126,6 @@ class ExplorerScreen(Errands):
     def on_mount(self) -> None:
         """Show the first session; what takes longer comes after the first paint."""
         self._follow()
-        self._focus("words")
         if self.exploration.session.source.live:
             self._name_the_cpu()
 
