@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if argv is None else argv
     if argv is None:
-        gc.disable()  # a command is over before there is garbage worth collecting; the app switches it on again
+        gc.disable()  # a command is over before there is garbage worth collecting; the app, once drawn, begins with it
     name = arguments[0] if arguments and arguments[0] in COMMANDS else None
     try:
         module = import_module(f"msrtui.cli.{name or 'explore'}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 from msrtui.cli.commands import COMMANDS
 from msrtui.cli.options import SOURCE_HELP, Help, Parser, add_profile, profile_from
 from msrtui.errors import BadRequest
@@ -42,7 +40,6 @@ def parser() -> Parser:
 
 def run(arguments: list[str]) -> int:
     """Open the app. Raises MsrtuiError where a source cannot be read or there is no terminal to draw on."""
-    gc.enable()
     options = parser().parse_args(arguments)
     profile = profile_from(options)
     for text in options.sources:

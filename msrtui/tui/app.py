@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -33,6 +34,16 @@ def _palette() -> type[Provider]:
     from msrtui.tui.commands import Commands
 
     return Commands
+
+
+def _collect_garbage() -> None:
+    """From now on, where the command line put it off: while the app is opened nearly all that is made is kept.
+
+    What is kept for good, modules above all, need not be gone through each time; that would be felt between two keys.
+    """
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 class MsrtuiApp(App[None]):
@@ -82,6 +93,7 @@ class MsrtuiApp(App[None]):
             terminal.give_back_when_told(self._leave)
             terminal.end_with_terminal()
         self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh(layout=True))
+        self.call_after_refresh(_collect_garbage)
 
     def _leave(self, status: int) -> None:
         self.exit(return_code=status)
