@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,8 @@ from msrtui.snapshot.sources import Source, open_source
 from msrtui.tui.app import MsrtuiApp
 from msrtui.tui.keymap import KEYMAP, key_line
 from msrtui.tui.screens.explorer import ExplorerScreen
+from msrtui.tui.session import Session
+from msrtui.tui.view.picture import Picture, picture
 from msrtui.tui.widgets.detail_pane import DetailPane
 from msrtui.tui.widgets.line_view import LineList
 
@@ -412,3 +415,29 @@ async def test_where_there_is_nothing_to_go_back_to_it_says_so() -> None:
     async with running.run_test(size=(80, 24)) as pilot:
         await pilot.press("backspace")
         assert "nothing to go back to" in "\n".join(shown(running))
+
+
+async def test_garbage_is_collected_once_the_app_is_drawn(request: pytest.FixtureRequest) -> None:
+    request.addfinalizer(gc.unfreeze)
+    request.addfinalizer(gc.enable)
+    gc.disable()  # as the command line does
+    running = app()
+    async with running.run_test(size=(80, 24)) as pilot:
+        await until(pilot, gc.isenabled)
+        assert any("FeatureWords" in line for line in shown(running))
+
+
+async def test_the_first_picture_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    worked_out: list[tuple[object, ...]] = []
+
+    def noted(session: Session, width: int, height: int) -> Picture:
+        worked_out.append((session.focus, width, height))
+        return picture(session, width, height)
+
+    monkeypatch.setattr("msrtui.tui.screens.explorer.picture", noted)
+    monkeypatch.setattr(ExplorerScreen, "_ask_the_others", lambda *_: None)
+    running = app()
+    async with running.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: any("FeatureWords" in line for line in shown(running)))
+        await pilot.pause()
+        assert worked_out == [("words", 80, 24)]

@@ -10,6 +10,7 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import Reactive, reactive
 from textual.widget import Widget
@@ -109,6 +110,7 @@ class ExplorerScreen(Errands):
         self._glyphs = glyphs
         self.exploration = Exploration(source, qemu, cpu, at_start=at_start)
         self._boxes: dict[str, Box] = {}
+        self._pictured: tuple[Session, Size] | None = None
         self._detailed: object = None
         self._others_asked: object = None
         self._mark = mark() if source.live else {}
@@ -182,10 +184,13 @@ class ExplorerScreen(Errands):
             self.call_after_refresh(self._ask_the_others, session)  # what is asked for comes first
 
     def _show(self) -> None:
-        session = self.session
-        if session is None or not self.size.width:
+        session, size = self.session, self.size
+        if session is None or not size.width:
             return
-        shown = picture(session, self.size.width, self.size.height)
+        if self._pictured is not None and self._pictured[0] is session and self._pictured[1] == size:
+            return  # Textual tells a screen that comes up its size three times
+        self._pictured = session, size
+        shown = picture(session, size.width, size.height)
         with self.app.batch_update():
             self._place(shown)
             for name in _LINES:
