@@ -87,6 +87,13 @@ class MsrtuiApp(App[None]):
         """The explorer lies under all others; an empty screen under it would be styled, laid out and drawn first."""
         return ExplorerScreen(self._source, self._qemu, self._glyphs, at_start=self._at_start)
 
+    def refresh_css(self, animate: bool = True) -> None:
+        """Style everything anew; while there is no screen, all styles are yet to be read, in the theme's colours."""
+        if self.screen_stack:
+            super().refresh_css(animate)
+        else:
+            self.stylesheet.set_variables(self.get_css_variables())
+
     def on_mount(self) -> None:
         """Take care of the terminal; after a suspend everything is drawn anew, for it was others' meanwhile."""
         if not self.is_headless:
