@@ -25,7 +25,6 @@ from msrtui.tui.keymap import KEYMAP
 from msrtui.tui.others import read_by_others
 from msrtui.tui.places import pane_of
 from msrtui.tui.screens.errands import Errands
-from msrtui.tui.screens.help import HelpScreen
 from msrtui.tui.session import Reading, Session, Subject
 from msrtui.tui.view.brand import BRAND_LEAVES, brand, brand_of
 from msrtui.tui.view.frame import PANES, Box
@@ -386,6 +385,8 @@ class ExplorerScreen(Errands):
 
     def action_help(self) -> None:
         """All keys."""
+        from msrtui.tui.screens.help import HelpScreen
+
         self.app.push_screen(HelpScreen(self._glyphs))
 
     def action_copy(self) -> None:
