@@ -29,7 +29,7 @@ from floor import Floor
 from in_a_pty import FENCED, Pty
 from recording import SESSION, Terminal
 
-_BARE = """
+BARE = """
 from textual.app import App
 from textual.widgets import Static
 
@@ -139,7 +139,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--theme", default="msrtui-dark")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    lone = [sys.executable, "-c", _BARE]
+    lone = [sys.executable, "-c", BARE]
     app = [sys.executable, "-m", "msrtui", "--qemu", "7.2", "--diff", "on", options.source]
     with tempfile.TemporaryDirectory() as compiled:
         # as an installed program: compiled once, whatever the shell says of writing bytecode
