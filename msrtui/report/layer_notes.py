@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from msrtui.qemu import models, msrs
+from msrtui.qemu.conversation import Outcome
 from msrtui.qemu.models import GuestWord
 from msrtui.qemu.profile import QemuProfile
-from msrtui.qemu.words import SupportedWord, bits_of
+from msrtui.qemu.words import HIDDEN_FROM_AMD, SupportedWord, bits_of
 from msrtui.report.sentences import _, bit_label, names_in, numbers_in
 from msrtui.transcript.state import State
 
@@ -67,6 +68,19 @@ def guest_note(guest: GuestWord | None, qemu: QemuProfile, cpu: str) -> str:
         owner = qemu.tables.word_by_name[last.params["from"]]
         return _("{owner} off").format(owner=names_in(owner, last.params["mask"], 1))
     return next((_BY_RULE[step.rule] for step in reversed(guest.lineage) if step.rule in _BY_RULE), f"-cpu {cpu}")
+
+
+def lost_note(name: str, outcome: Outcome, qemu: QemuProfile, cpu: str) -> str:
+    """What took all bits of a word from a guest, "" where it has some or where KVM gave none."""
+    word, guest = outcome.words[name], outcome.guest.get(name)
+    if guest is None or guest.value != 0 or not word.kvm:
+        return ""
+    last = guest.lineage[-1] if guest.lineage else None
+    if last is not None and last.rule == models.DEPENDENCY:
+        owner, mask = outcome.words[last.params["from"]], last.params["mask"]
+        if any(step.rule == HIDDEN_FROM_AMD and step.before and step.before & mask for step in owner.lineage):
+            return _("hidden: the guest is AMD")
+    return guest_note(guest, qemu, cpu)
 
 
 def list_effects(index: int, state: State) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from msrtui.qemu.conversation import negotiate
 from msrtui.qemu.cpu_request import parse, profile_for
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels
+from msrtui.report.layer_notes import lost_note
 from msrtui.transcript.stepper import run
 from msrtui.tui.session import Reading
 
@@ -24,7 +25,11 @@ def _reading(heard: Heard, qemu: QemuProfile, cpu: str) -> Reading:
         request = parse(cpu, qemu)
     except BadRequest:
         return Reading(qemu.label, {}, f"has no -cpu {cpu.split(',')[0]}, or not all of its options")
-    stepper = run(negotiate(profile_for(request, qemu), cpu=request), heard)
-    if stepper.outcome is None:
+    profile = profile_for(request, qemu)
+    stepper = run(negotiate(profile, cpu=request), heard)
+    outcome = stepper.outcome
+    if outcome is None:
         return Reading(qemu.label, {}, " ".join(stepper.ended.text.split()) if stepper.ended else "ends")
-    return Reading(qemu.label, {name: word.value for name, word in stepper.outcome.guest.items()})
+    lost = {name: lost_note(name, outcome, profile, cpu) for name in outcome.guest}
+    words = {name: word.value for name, word in outcome.guest.items()}
+    return Reading(qemu.label, words, lost={name: note for name, note in lost.items() if note})

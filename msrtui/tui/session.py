@@ -47,6 +47,8 @@ class Reading:
     label: str
     words: Mapping[str, int | None]
     ended: str | None = None
+    lost: Mapping[str, str] = field(default_factory=dict)
+    """For words that KVM has and the guest has not at all: what took them, in a few words."""
 
 
 @dataclass(frozen=True)

@@ -212,9 +212,26 @@ def test_values_that_agree_stand_together_and_the_shown_one_is_marked(epyc: Expl
         ["10.0", "0xc000069"],
         ["10.2-11.1", "0x0"],
     ]
+    assert lines[-1].text.endswith("hidden: the guest is AMD ")
     few = others_lines(word, readings, "7.2", 51, 3)
     assert "10.0=0xc000069" in text_of(few)
     assert len(few) < len(lines)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "lost"),
+    [
+        ("host", {"10.2": "hidden: the guest is AMD"}),
+        # in 10.2 it was gone before anyone switched it off
+        ("host,-arch-capabilities", {"7.2": "arch-capabilities off", "10.2": "hidden: the guest is AMD"}),
+        ("EPYC", {"7.2": "-cpu EPYC", "10.2": "-cpu EPYC"}),
+    ],
+)
+def test_what_took_all_of_a_word_is_said(capture: Callable[[str], str], cpu: str, lost: dict[str, str]) -> None:
+    readings = read_by_others(Heard(open_source(capture(EPYC)).answerer), QEMU, cpu)
+    word = "FEAT_ARCH_CAPABILITIES"
+    asked = [reading for reading in readings if reading.label in ("7.2", "10.2")]
+    assert {reading.label: reading.lost[word] for reading in asked if word in reading.lost} == lost
 
 
 def test_a_version_without_the_word_or_the_cpu_says_so() -> None:

@@ -45,4 +45,4 @@ def _said(word: FeatureWord, reading: Reading) -> tuple[str, str]:
     if value is None:
         return "?", "not known"
     bits = value.bit_count()
-    return f"{value:#x}", f"{bits} bit{'' if bits == 1 else 's'}" if bits else "no bit"
+    return f"{value:#x}", f"{bits} bit{'' if bits == 1 else 's'}" if bits else reading.lost.get(word.name, "no bit")
