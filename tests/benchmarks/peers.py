@@ -39,12 +39,12 @@ def measured(command: list[str]) -> dict[str, Any]:
     floor = Floor(shown)
     decode = codecs.getincrementaldecoder("utf-8")("replace").decode
 
-    def quiet(longest: float) -> tuple[int, float | None, float | None]:
+    def quiet(longest: float, silence: float = _SILENCE) -> tuple[int, float | None, float | None]:
         """Bytes until it is silent, and when the first and the last of them came."""
         size, first, last = 0, None, None
         end = time.perf_counter() + longest
         while time.perf_counter() < end:
-            data = pty.more(_SILENCE if last is not None else longest)
+            data = pty.more(silence if last is not None else longest)
             if not data:
                 break
             last = time.perf_counter()
@@ -54,7 +54,7 @@ def measured(command: list[str]) -> dict[str, Any]:
         return size, first, last
 
     found: dict[str, Any] = {}
-    size, _, last = quiet(20)
+    size, _, last = quiet(20, 4 * _SILENCE)
     found["start_bytes"], found["start_floor"] = size, floor.to(shown)
     found["settled_ms"] = 1e3 * ((last or time.perf_counter()) - pty.started)
     found["idle_bytes"] = sum(len(pty.more(0.2)) for _ in range(10))

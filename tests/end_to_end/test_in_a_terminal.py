@@ -111,7 +111,7 @@ def test_this_machines_kvm_step_by_step(
     window.keys(">")
     window.wait_for(lambda text: "of 319" in text and "not asked yet" not in text)
     window.keys(":")
-    window.wait_for(lambda text: "an MSR by number or name" in text)
+    window.wait_for(lambda text: "ask for MSR" in text)
     window.types("0x10a")
     window.keys("Enter")
     window.wait_for(lambda text: "you   KVM_GET_MSRS 0x10a" in text and "QEMU  7.2 reads it as" in text)

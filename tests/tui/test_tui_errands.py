@@ -93,7 +93,8 @@ async def test_the_snapshot_is_saved_as_it_was_read(here: Path) -> None:
     async with running.run_test(size=(80, 24)) as pilot:
         await pilot.press("s", "enter")
         await settled(pilot)
-        assert "Saved amd-pvm-linux6.18.json." in text_of(running)
+        said = "".join("".join(text_of(running).splitlines()[20:23]).split())  # a long path is broken
+        assert f"Saved{here}/amd-pvm-linux6.18.json." in said
     answerer = open_source(EPYC).answerer
     saved = load((here / "amd-pvm-linux6.18.json").read_bytes(), "it")
     assert saved.recording == answerer.recording  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from textual import on, work
 from textual.message import Message
@@ -166,7 +167,7 @@ class Errands(Screen[None]):
         except MsrtuiError as refused:
             self.post_message(Saved(str(refused)))
         else:
-            self.post_message(Saved(f"Saved {printable(path)}."))
+            self.post_message(Saved(f"Saved {printable(str(Path(path).absolute()))}."))
 
     @on(Saved)
     def _saved(self, message: Saved) -> None:

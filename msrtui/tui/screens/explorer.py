@@ -28,7 +28,7 @@ from msrtui.tui.screens.errands import Errands
 from msrtui.tui.session import Reading, Session, Subject
 from msrtui.tui.view.brand import BRAND_LEAVES, brand, brand_of
 from msrtui.tui.view.frame import PANES, Box
-from msrtui.tui.view.picture import Picture, picture
+from msrtui.tui.view.picture import Picture, ask_keys, picture
 from msrtui.tui.view.values import value_of
 from msrtui.tui.widgets.ask_line import AskLine
 from msrtui.tui.widgets.detail_pane import DetailPane
@@ -109,7 +109,7 @@ class ExplorerScreen(Errands):
         self._glyphs = glyphs
         self.exploration = Exploration(source, qemu, cpu, at_start=at_start)
         self._boxes: dict[str, Box] = {}
-        self._pictured: tuple[Session, Size] | None = None
+        self._pictured: tuple[Session, Size, bool] | None = None
         self._detailed: object = None
         self._others_asked: object = None
         self._mark = mark() if source.live else {}
@@ -186,14 +186,16 @@ class ExplorerScreen(Errands):
         session, size = self.session, self.size
         if session is None or not size.width:
             return
-        if self._pictured is not None and self._pictured[0] is session and self._pictured[1] == size:
+        asking = self._asking
+        if self._pictured is not None and self._pictured[0] is session and self._pictured[1:] == (size, asking):
             return  # Textual tells a screen that comes up its size three times
-        self._pictured = session, size
+        self._pictured = session, size, asking
         shown = picture(session, size.width, size.height)
         with self.app.batch_update():
             self._place(shown)
             for name in _LINES:
-                self.query_one(f"#{name}", LineView).show(shown.fixed.get(name, ()))
+                lines = [ask_keys(size.width)] if asking and name == "keys" else shown.fixed.get(name, ())
+                self.query_one(f"#{name}", LineView).show(lines)
             for name in _LISTS:
                 heading, rows = shown.lists[name]
                 here = pane_of(session.subject, session.state, self.exploration.event) == name
@@ -297,6 +299,8 @@ class ExplorerScreen(Errands):
 
     def _open_row(self, pane: LineList, key: object) -> None:
         if not isinstance(key, tuple):
+            if pane.id == "detail":
+                self._do(lambda: self.exploration.note("No link is chosen: the arrows go from one to the next."))
             self._focus("detail")
         elif pane.id == "words" and key[0] in ("word", "group"):
             why = key[0] == "word"
@@ -382,6 +386,8 @@ class ExplorerScreen(Errands):
             self.action_zoom()
         elif session.focus == "detail":
             self._focus("words")
+        else:
+            self._do(lambda: self.exploration.note("Nothing is open that Esc could leave:  q  quits."))
 
     def action_help(self) -> None:
         """All keys."""
@@ -423,11 +429,13 @@ class ExplorerScreen(Errands):
         # a null pointer holds nothing; a list that the source does not hold is taken for one that lists nothing
         listed = () if state.feature_null or state.feature_unknown else state.feature_list
         self.query_one(AskLine).open(listed, live=self.exploration.session.source.live)
+        self._show()
 
     @on(AskLine.Left)
     def _close_ask(self) -> None:
         self.remove_class("-asking")
         self.query_one(AskLine).close()
+        self._show()
         self._focus(self.exploration.session.focus)
 
     @on(AskLine.Noticed)

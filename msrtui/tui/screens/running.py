@@ -40,6 +40,7 @@ class RunningScreen(Screen["RunningView | None"]):
         """Rows are cut to the width."""
         if self.size.width:
             text = f"Worked out with the KVM of {self._whose}. Enter reads it as that QEMU does, Esc goes back."
+            text = text if self._views else "Esc goes back."
             foot = [Line((("   ", ""), *part.spans)) for part in wrap(text, self.size.width - 4, "dim")]
             lines = [*running_lines(self._views, self.size.width), Line(), *foot]
             self.query_one(DetailPane).show_text(lines, keep=True)

@@ -10,6 +10,9 @@ from msrtui.transcript.events import Event
 from msrtui.transcript.state import last_exchange
 from msrtui.tui.view.lines import Line, dim, ends, line, wrap
 
+_WIDEST = 130
+"""On a wide screen the function's name stays near what it says."""
+
 
 def dialogue_lines(events: Sequence[Event], upto: int | None, qemu: QemuProfile, width: int, rows: int) -> list[Line]:
     """The exchange that ends at event ``upto``, and where there is room the ones before it."""
@@ -53,6 +56,7 @@ def _event_lines(event: Event, qemu: QemuProfile, width: int) -> list[Line]:
 def _speak(who: str, text: str, function: str, width: int, wide: int = 110) -> Line:
     """A speaker's line; from ``wide`` cells on the function's name stands at the right where both have room."""
     start = f" {who:<5} "
+    width = min(width, _WIDEST)
     if function and width >= wide and len(start) + len(text) + len(function) + 2 <= width:
         return ends([start, text], [dim(f"{function} ")], width)
     return ends([start, text], [], width)

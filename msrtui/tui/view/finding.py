@@ -231,11 +231,15 @@ def readings(query: str) -> tuple[tuple[int, int], ...]:
 
 
 # --- what a query means ------------------------------------------------------------------------------------------
+_EXACT = (1, 0, 0)
+
+
 def rank(query: str, known: Sequence[Entry], limit: int) -> list[Entry]:
     """The entries that a query can mean, the likeliest first, at most ``limit``.
 
-    Exact numbers, exact names, names that begin so, a word of a name that begins so, names that hold it; and last
-    names that hold its letters in order, the better the fewer pieces they are in and the more of these begin words.
+    Exact numbers, names spelt exactly so, exact names, names that begin so, a word of a name that begins so, names
+    that hold it; and last names that hold its letters in order, the better the fewer pieces they are in and the more
+    of these begin words.
     A number written as one (``0xabc``) that no entry has is an MSR without a name.
     """
     wanted = fold(query)
@@ -256,6 +260,8 @@ def rank(query: str, known: Sequence[Entry], limit: int) -> list[Entry]:
             match = _match(wanted.text, name, scattered)
             if match is not None and (best is None or match < best):
                 best = match
+        if best == _EXACT and entry.label.lower() == query.strip().lower():
+            best = (1, -1, 0)  # arch-capabilities is the property, ARCH_CAPABILITIES the MSR
         if best is not None:
             found.append(((*best, entry.order, place), entry))
     found.sort(key=lambda each: each[0])
@@ -275,7 +281,7 @@ def _match(text: str, name: Name, scattered: re.Pattern[str]) -> tuple[int, int,
     length = len(name.text)
     at = name.text.find(text)
     if at == 0:
-        return (1, 0, 0) if len(text) == length else (3, length, 0)
+        return _EXACT if len(text) == length else (3, length, 0)
     while at > 0:
         if name.starts >> at & 1:
             return (4, length, at)

@@ -60,7 +60,7 @@ def index_rows(state: State, width: int, *, only: bool = False) -> list[Line]:
             rows.append(ends([dim(f"   {name}")], [dim(f"{counts[name]} ")], width))
         kept = index in state.flags
         spans = [mark(" ✓ ") if kept else "   ", f"{index:>8x} ", short_name(index)]
-        rows.append(Line(cut(line(*spans).spans, width), ("msr", index)))
+        rows.append(Line(cut(line(*spans).spans, width - 1), ("msr", index)))
     return rows
 
 

@@ -13,9 +13,18 @@ from msrtui.tui.session import Session
 from msrtui.tui.view import panes
 from msrtui.tui.view.brand import brand
 from msrtui.tui.view.detail import detail
+from msrtui.tui.view.detail.parts import prose
 from msrtui.tui.view.dialogue import dialogue_lines
 from msrtui.tui.view.frame import Box, geometry, hairline, phase_line, title_line
-from msrtui.tui.view.lines import Line, dim, ends, line, wrap
+from msrtui.tui.view.lines import Line, dim, ends, head, line
+
+_ASK = " ask for MSR "
+_ASK_KEYS = "  Enter asks  Esc leaves "
+
+
+def ask_keys(width: int) -> Line:
+    """The key line while an MSR is being named; the name stands in between."""
+    return ends([head(_ASK)], [dim(_ASK_KEYS)] if width >= 60 else [], width)
 
 
 class Picture(NamedTuple):
@@ -70,7 +79,7 @@ def picture(session: Session, width: int, height: int) -> Picture:
         "bottom": Box(0, place.bottom, width, 1),
         "dialogue": Box(0, place.bottom + 1, width, place.dialogue),
         "keys": Box(0, height - 1, width, 1),
-        "ask": Box(0, height - 1, width, 1),
+        "ask": Box(len(_ASK), height - 1, max(width - len(_ASK) - (len(_ASK_KEYS) if width >= 60 else 0), 1), 1),
     }
     fixed = {
         "title": [
@@ -103,7 +112,7 @@ def _phase(session: Session, event: Event | None) -> str | None:
 
 def _dialogue(session: Session, width: int, rows: int) -> list[Line]:
     if session.notice is not None:
-        return [line(" ", part.text) for part in wrap(session.notice, width - 2)][:rows]
+        return prose(session.notice, width)[:rows]
     if session.asked is not None and session.asked in session.queries:
         return _asked(session, session.asked, width)
     if session.at is None and session.state.count:

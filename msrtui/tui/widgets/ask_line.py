@@ -9,6 +9,7 @@ from textual.message import Message
 from textual.widgets import Input
 
 from msrtui.catalog import UnknownMsr, find_msr
+from msrtui.report.get import unlisted_note
 
 
 class AskLine(Input):
@@ -37,9 +38,7 @@ class AskLine(Input):
         """Entered with nothing in it."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(
-            placeholder="an MSR by number or name: 0x10a, 48b, ARCH_CAPABILITIES", id=name, select_on_focus=False
-        )
+        super().__init__(placeholder="0x10a, 48b, ARCH_CAPABILITIES", id=name, select_on_focus=False)
         self._confirm: int | None = None
         self._listed: Collection[int] | None = None
         self._live = False
@@ -74,21 +73,13 @@ class AskLine(Input):
         try:
             index = find_msr(text)
         except UnknownMsr as unknown:
-            self.post_message(self.Noticed(str(unknown)))
+            said = str(unknown)
+            self.post_message(self.Noticed(f"{said[:1].upper()}{said[1:]}"))
             return
-        if self._listed is None:
-            said = "kvm_feature_msrs is not known yet:  n  steps on,  >  goes to the end. Then ask again."
-            self.post_message(self.Noticed(said))
-            return
-        listed = index in self._listed
+        listed = self._listed is not None and index in self._listed
         if not listed and (self._live or text.isdigit()) and self._confirm != index:
-            decimal = f" ({text} is decimal; 0x{text} is written with its 0x)" if text.isdigit() else ""
             self._confirm = index
-            self.post_message(
-                self.Noticed(
-                    f"{index:#x}{decimal} is not in kvm_feature_msrs: an answer of 0 for it says nothing, for "
-                    "kernels from 6.12 give it for any listed MSR. Enter again asks all the same."
-                )
-            )
+            said = unlisted_note(index, text, self._listed is not None)
+            self.post_message(self.Noticed(f"{said} Enter again asks all the same."))
             return
         self.post_message(self.Named(index, listed))

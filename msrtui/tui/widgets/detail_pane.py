@@ -16,8 +16,8 @@ _NO_LINE = Line()
 class DetailPane(LineList):
     """Scrolls as a text. A line that stands for something is a link: the arrows stop there, Enter and a click follow.
 
-    Until an arrow was pressed no link is chosen, and Enter opens nothing. Where the text goes on below, the last row
-    says how many lines are to come.
+    Until an arrow was pressed no link is chosen, and Enter opens nothing. Where the text is longer than the pane, the
+    last row says how many lines are above and below.
     """
 
     _link: int | None = None
@@ -39,23 +39,35 @@ class DetailPane(LineList):
             self._link = self._revealed = None
         elif self._link is not None and (self._link >= len(rows) or rows[self._link].key is None):
             self._link = None
-        more = self._more
+        place = self._place
         self.show_list(heading, rows)
-        if more != self._more:
+        if place != self._place:
             self.refresh_row(self.size.height - 1)
         if self._revealed is not None:
             self.reveal(self._revealed)
 
     @property
-    def _more(self) -> int:
-        """How many lines are below what is shown; their number takes the last row."""
-        below = len(self._lines) - self._top - self._visible
-        return below + 1 if below > 0 else 0
+    def _too_long(self) -> bool:
+        return len(self._lines) > max(self.size.height - 1, 1) > 1
+
+    @property
+    def _visible(self) -> int:
+        return max(self.size.height - 1 - self._too_long, 1)
+
+    @property
+    def _place(self) -> str:
+        """What the last row says of a text that is too long."""
+        if not self._too_long:
+            return ""
+        below = max(len(self._lines) - self._top - self._visible, 0)
+        if not self._top:
+            return f" {below} more lines below"
+        return f" {self._top} lines above, {below} below" if below else f" {self._top} lines above"
 
     def render_line(self, y: int) -> Strip:
-        """As a list does, but for the row that says that there is more."""
-        if y > 0 and y == self.size.height - 1 and self._more:
-            return self._strip(line(dim(f" {self._more} more lines below")))
+        """As a list does, but for the row that says where in the text one is."""
+        if self._too_long and y == self.size.height - 1:
+            return self._strip(line(dim(self._place)))
         return super().render_line(y)
 
     def reveal(self, heading: str) -> None:
@@ -65,9 +77,8 @@ class DetailPane(LineList):
         if place is None:
             return
         end = next((at for at in range(place, len(self._lines)) if not self._lines[at].text.strip()), len(self._lines))
-        room = self._visible - (1 if end < len(self._lines) else 0)
-        if end > self._top + room:
-            super()._scroll(max(min(place, end - room), 0) - self._top)
+        if end > self._top + self._visible:
+            super()._scroll(max(min(place, end - self._visible), 0) - self._top)
 
     def _scroll(self, by: int) -> None:
         self._revealed = None
@@ -103,7 +114,7 @@ class DetailPane(LineList):
     @property
     def _end(self) -> int:
         """The first line below what is shown."""
-        return len(self._lines) - self._more if self._more else min(self._top + self._visible, len(self._lines))
+        return min(self._top + self._visible, len(self._lines))
 
     def _in_view(self, place: int) -> bool:
         return self._top <= place < self._end

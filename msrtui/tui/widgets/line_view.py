@@ -117,8 +117,8 @@ class LineList(LineView, can_focus=True):
 
     @property
     def row(self) -> str:
-        """The text of the row under the cursor."""
-        return self._lines[self._cursor].text if self._cursor < len(self._lines) else ""
+        """The text of the row under the cursor, "" where none is shown."""
+        return self._lines[self._cursor].text if self._cursor < len(self._lines) and self._shows_cursor() else ""
 
     def show_list(self, heading: Line, rows: Sequence[Line], selected: object = None) -> None:
         """Show these rows; the cursor goes to the row of ``selected``, else it stays where it can."""

@@ -11,7 +11,7 @@ from msrtui.transcript.state import differs
 from msrtui.tui.session import Query, Session
 from msrtui.tui.view.detail.of_words import Looks, word_detail
 from msrtui.tui.view.detail.others import others_lines
-from msrtui.tui.view.detail.parts import padded
+from msrtui.tui.view.detail.parts import WIDEST, padded
 from msrtui.tui.view.frame import Box
 from msrtui.tui.view.lines import Line, dim, ends, head, line, mark, wrap
 
@@ -96,7 +96,7 @@ def _with_query(session: Session, word: FeatureWord, box: Box) -> list[Line]:
 
     said = word.kind == "msr" and word.name in session.state.words
     absent = tuple(_absent(session, word.index, box.width)) if said else ()
-    how = Looks(box.width, box.height, asked, session.cpu, session.grid, session.focus == "detail", absent, others)
+    how = Looks(box.width, box.height, asked, session.cpu, session.grid, absent, others)
     lines = word_detail(session.state, word, session.qemu, how)
     query = session.queries.get(word.index) if word.kind == "msr" else None
     return lines if query is None else [lines[0], *_query_lines(query, box.width), *lines[1:]]
@@ -111,7 +111,7 @@ def _with_bit(session: Session, word: FeatureWord, bit: int, box: Box, lines: li
     on = "not known" if why.on is None else "on" if why.on else "off"
     said = reason_text(why, session.qemu, session.source.about)
     return [
-        ends([" ", head(bit_label(word, bit)), f" is {on}"], [dim(f"bit {bit} ")], box.width),
+        ends([" ", head(bit_label(word, bit)), f" is {on}"], [dim(f"bit {bit} ")], min(box.width, WIDEST)),
         *padded(wrap(f"{said[:1].upper()}{said[1:]}.", box.width - 2)),
         Line(),
         *lines,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from msrtui.catalog import decode, kernel_entries, layout_of, names_of, place
 from msrtui.qemu.profile import QemuProfile
 from msrtui.transcript.state import State
-from msrtui.tui.view.detail.parts import list_lines, padded, prose
+from msrtui.tui.view.detail.parts import list_lines, padded, prose, title
 from msrtui.tui.view.lines import Line, dim, ends, grouped, head, line, wrap
 
 
 def msr_detail(state: State, index: int, value: int | None, qemu: QemuProfile, width: int) -> list[Line]:
     """One MSR: which lists hold it, what QEMU does with it, its fields, and where KVM keeps it."""
     names = names_of(index)
-    lines = [ends([" ", head(names[0] if names else f"{index:#x}")], [dim(f"MSR {index:#x} ")], width)]
+    lines = title(names[0] if names else f"{index:#x}", f"MSR {index:#x}", width)
     if len(names) > 1:
         lines.append(line(dim(f" also {', '.join(names[1:])}")))
     lines.append(Line())

@@ -17,7 +17,7 @@ from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
 from msrtui.transcript.state import State
 from msrtui.tui.view.detail.grid import grid_lines
 from msrtui.tui.view.detail.layers import Layer, cells_of, layers_of
-from msrtui.tui.view.detail.parts import list_lines
+from msrtui.tui.view.detail.parts import WIDEST, list_lines
 from msrtui.tui.view.lines import Line, Span, dim, ends, grouped, head, line, mark, wrap
 
 _COLUMNS = {"KVM": 5, "QEMU": 6, "migr": 6, "guest": 7, "vCPU": 6}
@@ -26,9 +26,8 @@ _COLUMNS = {"KVM": 5, "QEMU": 6, "migr": 6, "guest": 7, "vCPU": 6}
 class Looks(NamedTuple):
     """How a word is shown.
 
-    The size of its pane, where KVM's answer is ``asked``, the ``-cpu``, the second view (``grid``), whether the
-    reasons come first (``why_first``), why the MSR is not in a list (``absent``), and what other QEMUs make of it in
-    so many rows.
+    The size of its pane, where KVM's answer is ``asked``, the ``-cpu``, the second view (``grid``), why the MSR
+    is not in a list (``absent``), and what other QEMUs make of it in so many rows.
     """
 
     width: int
@@ -36,7 +35,6 @@ class Looks(NamedTuple):
     asked: str
     cpu: str = "host"
     grid: bool = False
-    why_first: bool = False
     absent: tuple[Line, ...] = ()
     others: Callable[[int], list[Line]] = lambda _: []
 
@@ -50,7 +48,7 @@ def word_detail(state: State, word: FeatureWord, qemu: QemuProfile, how: Looks) 
     found = state.words.get(word.name)
     layers = layers_of(word, found, state)
     place = f"MSR {word.index:#x}" if word.kind == "msr" else word.where
-    title = ends([" ", head(word.name)], [dim(f"{place} ")], width)
+    title = ends([" ", head(word.name)], [dim(f"{place} ")], min(width, WIDEST))
     if found is None:
         return [title, line(dim(" not asked yet:  n  steps on,  >  goes to the end"))]
     rows = grid_lines(word, layers, width) if how.grid else _rows(word, layers, width)
@@ -60,10 +58,9 @@ def word_detail(state: State, word: FeatureWord, qemu: QemuProfile, how: Looks) 
     top = [title, *lists, *([Line()] if lists else [])]
     body = [*rows, Line(), *values] if len(top) + len(rows) + 1 + len(values) <= height else [*values, Line(), *rows]
     others = how.others(max(height - len(top) - len(body) - 1, 3))
-    more = [_why(word, found, state, qemu, width), *([others] if others else [])]
     lines = [*top, *body, *how.absent]
-    for part in more if how.why_first else reversed(more):
-        lines += [Line(), *part]
+    for part in (others, _why(word, found, state, qemu, width)):
+        lines += [Line(), *part] if part else []
     return lines
 
 

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from msrtui.qemu.tables import FeatureWord
 from msrtui.tui.session import Reading
+from msrtui.tui.view.detail.parts import WIDEST
 from msrtui.tui.view.lines import Line, dim, ends, line, mark, wrap
 
 
@@ -27,7 +28,7 @@ def others_lines(word: FeatureWord, readings: Sequence[Reading], qemu: str, widt
         names = _names(group)
         sign = mark(" ▸ ") if here else "   "
         shown = value if here else dim(value)
-        lines.append(ends([sign, f"{names:<12} ", shown], [dim(f"{note} ")], min(width, 60)))
+        lines.append(ends([sign, f"{names:<12} ", shown], [dim(f"{note} ")], min(width, WIDEST)))
     return lines
 
 

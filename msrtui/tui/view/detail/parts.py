@@ -17,6 +17,10 @@ Link = tuple[object, ...]
 ("flag", name), ("leaf", function, index), ("parameter", module, name), ("list", "index" or "feature")."""
 
 
+WIDEST = 65
+"""On a wide screen what stands at the right end of a heading stays near it."""
+
+
 def padded(lines: list[Line]) -> list[Line]:
     """Every line one blank further in."""
     return [Line(((" ", ""), *entry.spans), entry.key) for entry in lines]
@@ -25,7 +29,9 @@ def padded(lines: list[Line]) -> list[Line]:
 def title(name: str, right: str, width: int) -> list[Line]:
     """A detail's heading: the name, and what it is at the right end, or below where there is no room for both."""
     if cell_len(name) + cell_len(right) + 3 <= width:
-        return [ends([" ", head(name)], [dim(f"{right} ")], width)]
+        return [
+            ends([" ", head(name)], [dim(f"{right} ")], max(min(width, WIDEST), cell_len(name) + cell_len(right) + 3))
+        ]
     return [*prose(name, width, "head"), *prose(right, width, "dim")]
 
 
