@@ -38,6 +38,8 @@ class LineView(Widget):
         super().__init__(id=id)
         self._glyphs = dict(glyphs)
         self._lines: tuple[Line, ...] = ()
+        self._looks: dict[tuple[Role, bool], Style] = {}
+        """The style of each role, on the cursor's row or not; worked out once for each look of the widget."""
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -65,23 +67,35 @@ class LineView(Widget):
         return self._strip(self._at(self._lines, y))
 
     def _strip(self, shown: Line, *, cursor: bool = False, cursor_column: int = 0) -> Strip:
-        base = self.rich_style
-        over = self.get_component_rich_style("line--cursor", partial=True) if cursor else Style()
+        base = self._look("", cursor)
         segments = [
-            Segment(printable(text).translate(self._glyphs), base + self._role(role) + over)
+            Segment(printable(text).translate(self._glyphs), self._look(role, cursor))
             for text, role in shown.spans
             if text
         ]
-        strip = Strip(segments).adjust_cell_length(self.size.width, base + over)
+        strip = Strip(segments).adjust_cell_length(self.size.width, base)
         if cursor:
             if shown.text[cursor_column : cursor_column + 1].strip():
                 cursor_column = 0  # a sign stands there already
-            arrow = Strip([Segment(_CURSOR.translate(self._glyphs), base + self._role("mark") + over)])
+            arrow = Strip([Segment(_CURSOR.translate(self._glyphs), self._look("mark", cursor))])
             strip = Strip.join([strip.crop(0, cursor_column), arrow, strip.crop(cursor_column + 1, self.size.width)])
         return strip
 
-    def _role(self, role: Role) -> Style:
-        return self.get_component_rich_style(f"line--{role}", partial=True) if role else Style()
+    def _look(self, role: Role, cursor: bool) -> Style:
+        look = self._looks.get((role, cursor))
+        if look is None:
+            look = self.rich_style
+            if role:
+                look += self.get_component_rich_style(f"line--{role}", partial=True)
+            if cursor:
+                look += self.get_component_rich_style("line--cursor", partial=True)
+            self._looks[role, cursor] = look
+        return look
+
+    def notify_style_update(self) -> None:
+        """Another theme, or another state of the widget: the looks are not what they were."""
+        self._looks.clear()
+        super().notify_style_update()
 
 
 class LineList(LineView, can_focus=True):
