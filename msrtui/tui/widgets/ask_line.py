@@ -9,7 +9,7 @@ from textual.message import Message
 from textual.widgets import Input
 
 from msrtui.catalog import UnknownMsr, find_msr
-from msrtui.report.get import unlisted_note
+from msrtui.report.unlisted import unlisted_note
 
 
 class AskLine(Input):
