@@ -70,7 +70,7 @@ class CpuidFeature:
     unknown: int = 0
 
 
-class Unknown(NamedTuple):
+class Undecided(NamedTuple):
     """What a rule gives where it could not be decided: the value without ``bits``, which may be on or off."""
 
     value: int
@@ -78,7 +78,7 @@ class Unknown(NamedTuple):
     why: str
 
 
-_Outcome: TypeAlias = "int | Generator[Any, Any, int] | Generator[Any, Any, int | Unknown]"
+_Outcome: TypeAlias = "int | Generator[Any, Any, int] | Generator[Any, Any, int | Undecided]"
 _Body: TypeAlias = Callable[[KvmState, int], _Outcome]
 
 
@@ -151,7 +151,7 @@ def kvm_arch_get_supported_cpuid(state: KvmState, leaf: int, subleaf: int, regis
             continue
         outcome = rule.apply(state, value)
         after = outcome if isinstance(outcome, int) else (yield from outcome)
-        if isinstance(after, Unknown):
+        if isinstance(after, Undecided):
             unknown |= after.bits
             step = Decision(HOST_NOT_KNOWN, {**where, "bits": after.bits, "why": after.why}, before=value, after=value)
             lineage.append(step)
@@ -261,7 +261,7 @@ def _host_leaf(state: KvmState, leaf: int) -> Negotiation[tuple[int, int, int, i
 
 
 def _host_has(leaf: int, subleaf: int, register: str, wanted: int) -> _Body:
-    def from_the_host(_: KvmState, value: int) -> Negotiation[int | Unknown]:
+    def from_the_host(_: KvmState, value: int) -> Negotiation[int | Undecided]:
         """These bits say how fast or how safe an instruction of the host is: the host's own CPUID decides.
 
         Where the instruction cannot be had they are not known, which is not the same as off.
@@ -270,7 +270,7 @@ def _host_has(leaf: int, subleaf: int, register: str, wanted: int) -> _Body:
             return value
         reply = yield from ask(HostCpuid(leaf, subleaf))
         if reply.registers is None:
-            return Unknown(value, wanted & ~value, reply.how)
+            return Undecided(value, wanted & ~value, reply.how)
         host = reply.registers[abi.REGISTERS.index(register)]
         return value | (host & wanted)
 
