@@ -5,14 +5,15 @@ from __future__ import annotations
 from msrtui.cli.commands import COMMANDS
 from msrtui.cli.options import SOURCE_HELP, Help, Parser, add_profile, profile_from
 from msrtui.errors import BadRequest
-from msrtui.snapshot.sources import Source, open_source
+from msrtui.snapshot.sources import Source, may_be_source, no_such_source, open_source
 
 
 def parser() -> Parser:
     """The options of ``msrtui`` without a command word."""
     from msrtui import __version__
 
-    commands = "\n".join(f"  {name:8}{summary}" for name, summary in COMMANDS.items())
+    width = max(map(len, COMMANDS)) + 2
+    commands = "\n".join(f"  {name:{width}}{summary}" for name, summary in COMMANDS.items())
     made = Parser(
         prog="msrtui",
         description="See how QEMU negotiates MSRs and CPU features with KVM. Without a command the app opens.",
@@ -40,11 +41,14 @@ def parser() -> Parser:
 
 def run(arguments: list[str]) -> int:
     """Open the app. Raises MsrtuiError where a source cannot be read or there is no terminal to draw on."""
+    if arguments and not arguments[0].startswith("-"):
+        _meant(arguments[0])  # first: the options behind a mistyped command would be complained of
     options = parser().parse_args(arguments)
     profile = profile_from(options)
     for text in options.sources:
         if text in COMMANDS:
             raise BadRequest(f"A command comes first, its options after it: msrtui {text} …")
+        _meant(text)
     sources: list[Source] = [open_source(text) for text in options.sources] or [open_source(None)]
     try:
         from msrtui.tui import app
@@ -58,3 +62,9 @@ def run(arguments: list[str]) -> int:
         diff=options.diff,
         diff_check=options.diff_check,
     )
+
+
+def _meant(word: str) -> None:
+    """Raises BadSource, with what is near it, where a word is neither a source nor a command."""
+    if word not in COMMANDS and not may_be_source(word):
+        raise no_such_source(word, COMMANDS)

@@ -56,7 +56,9 @@ def command_parser(name: str, summary: str, epilog: str = "") -> Parser:
     )
 
 
-SOURCE_HELP = "live, a capture's path, the name of a bundled host, or - (default: live, else a bundled host)"
+SOURCE_HELP = (
+    "live, a capture's path, the name of a bundled host, ssh://[user@]host, or - (default: live, else a bundled host)"
+)
 
 
 def add_source(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -61,9 +61,36 @@ def open_source(text: str | None = None) -> Source:
     if text in resources.bundled_hosts():
         return bundled_source(text)
     if not os.path.lexists(text):
-        names = ", ".join(resources.bundled_hosts())
-        raise BadSource(f"There is no file {plain(text)}, and no bundled host of that name ({names}).")
+        raise no_such_source(text)
     return _saved(text, "file", read_file(text))
+
+
+def may_be_source(text: str) -> bool:
+    """Whether there is anything that ``open_source`` would try to open."""
+    return (
+        not text
+        or text in (LIVE, "-")
+        or text.startswith("ssh://")
+        or text in resources.bundled_hosts()
+        or os.path.lexists(text)
+    )
+
+
+def no_such_source(text: str, commands: Collection[str] = ()) -> BadSource:
+    """The sentence for a word that is nothing, with at most three names that may be meant.
+
+    ``commands`` are the words that could have stood there as well.
+    """
+    from difflib import get_close_matches  # only a mistake needs it
+
+    word = text.lower()[:80]
+    names = [*commands, *resources.bundled_hosts()]
+    holding = [name for name in names if len(word) > 2 and word in name]
+    near = list(dict.fromkeys([*holding, *get_close_matches(word, names, 3, 0.5)]))[:3]
+    instead = "msrtui --help lists the commands, msrtui hosts the hosts" if commands else "msrtui hosts lists them"
+    hint = f"near it: {', '.join(near)}" if near else instead
+    kinds = "no file, command or bundled host" if commands else "no file and no bundled host"
+    return BadSource(f"There is {kinds} called {plain(text)}; {hint}.")
 
 
 def live_source() -> Source:

@@ -76,6 +76,33 @@ def test_bad_usage_is_one_sentence(arguments: list[str], part: str, capsys: pyte
     assert part.lower() in fails(capsys, *arguments).lower()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "near"),
+    [
+        (["capabilities"], "capture"),
+        (["trce"], "trace"),
+        (["featurs", "--json", "--why", "svm"], "features"),
+        (["hsots", "--help"], "hosts"),
+        (["--step", "wrods"], "words"),
+        (["amd-pvm"], "amd-pvm-linux6.18"),
+    ],
+)
+def test_a_mistyped_command_or_host_gets_three_names_at_most(
+    arguments: list[str], near: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = fails(capsys, *arguments)
+    names = said.partition("near it: ")[2].rstrip(".").split(", ")
+    assert names[0] == near
+    assert len(names) <= 3
+    assert set(names) <= {*COMMANDS, *bundled_hosts()}
+
+
+def test_a_word_that_is_near_to_nothing_says_where_the_names_are(capsys: pytest.CaptureFixture[str]) -> None:
+    said = fails(capsys, "zzz")
+    assert "msrtui --help" in said
+    assert "msrtui hosts" in said
+
+
 @pytest.mark.parametrize("command", [["trace"], ["lists"], ["words"], ["get", "0x10a"], ["features"], ["models"]])
 def test_without_a_version_the_default_is_taken_and_said(
     command: list[str], capsys: pytest.CaptureFixture[str]
@@ -126,6 +153,17 @@ def test_a_bundled_host_is_a_source_by_its_name(capsys: pytest.CaptureFixture[st
 def test_help_and_version_are_no_errors(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--help"]) == 0
     assert "usage: msrtui" in capsys.readouterr().out
+
+
+def test_the_help_of_the_app_sets_every_command_apart_and_names_every_kind_of_source(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    rows = [line for line in out.partition("\ncommands")[2].splitlines()[1:] if line]
+    assert [tuple(row.split(maxsplit=1)) for row in rows] == list(COMMANDS.items())
+    assert len({len(row) - len(row.split(maxsplit=1)[1]) for row in rows}) == 1, "one column"
+    assert all(kind in " ".join(out.split()) for kind in ("live", "capture's path", "bundled host", "ssh://", "or -"))
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

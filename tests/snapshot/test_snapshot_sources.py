@@ -17,7 +17,7 @@ from msrtui.errors import BadSource, KvmUnusable
 from msrtui.kvm.live import LiveHost
 from msrtui.kvm.requests import GetApiVersion, OpenDevice
 from msrtui.snapshot.files import SIZE_LIMIT
-from msrtui.snapshot.sources import live_source, open_source, require_kvm
+from msrtui.snapshot.sources import live_source, may_be_source, open_source, require_kvm
 
 READ = "from msrtui.snapshot.sources import open_source; s = open_source({!r}); print(s.name, s.kind)"
 
@@ -128,11 +128,24 @@ def test_a_capture_whose_kvm_was_closed_cannot_be_required(captures: tuple[Path,
 
 
 # --- what cannot be read ------------------------------------------------------------------------------------------
-def test_a_name_that_is_nothing_lists_the_bundled_hosts() -> None:
-    sentence = _refusal("no-such-host")
-    assert sentence.startswith("There is no file no-such-host")
-    for name in resources.bundled_hosts():
-        assert name in sentence
+def test_a_name_that_is_nothing_gets_the_nearest_hosts_and_no_more_than_three() -> None:
+    sentence = _refusal("amd-pvm-linux6.1")
+    assert sentence.startswith(
+        "There is no file and no bundled host called amd-pvm-linux6.1; near it: amd-pvm-linux6.18"
+    )
+    for text in ("amd", "Skylake", "amd-epyc-tcg", "linux"):
+        near = _refusal(text).partition("near it: ")[2].rstrip(".").split(", ")
+        assert len(near) <= 3
+        assert set(near) <= set(resources.bundled_hosts())
+    assert "msrtui hosts" in _refusal("zzz")
+
+
+def test_every_kind_of_source_may_be_one() -> None:
+    for text in ("", "live", "-", "ssh://host", resources.bundled_hosts()[-1], __file__):
+        assert may_be_source(text), text
+    for text in ("no-such-host", "a\x00b"):
+        assert not may_be_source(text)
+        assert "no bundled host called" in _refusal(text)
 
 
 def test_a_name_with_control_characters_is_shown_without_them() -> None:
