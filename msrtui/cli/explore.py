@@ -5,6 +5,7 @@ from __future__ import annotations
 from msrtui.cli.commands import COMMANDS
 from msrtui.cli.options import SOURCE_HELP, Help, Parser, add_profile, profile_from
 from msrtui.errors import BadRequest
+from msrtui.qemu.cpu_request import parse
 from msrtui.snapshot.sources import Source, may_be_source, no_such_source, open_source
 
 
@@ -24,6 +25,13 @@ def parser() -> Parser:
     made.add_argument("--version", action="version", version=f"msrtui {__version__}")
     made.add_argument("sources", metavar="SOURCE", nargs="*", help=SOURCE_HELP)
     made.add_argument("--step", action="store_true", help="begin at the first question instead of at the end")
+    made.add_argument("--cpu", metavar="MODEL", default="host", help="as QEMU's -cpu (default host)")
+    made.add_argument(
+        "--theme",
+        metavar="NAME",
+        help="colours: msrtui-dark, msrtui-light, msrtui-contrast, msrtui-projector or any that Textual has "
+        "(default: MSRTUI_THEME, else by terminal)",
+    )
     made.add_argument(
         "--glyphs", choices=("full", "narrow", "ascii"), help="characters to draw with (default: by locale)"
     )
@@ -40,11 +48,15 @@ def parser() -> Parser:
 
 
 def run(arguments: list[str]) -> int:
-    """Open the app. Raises MsrtuiError where a source cannot be read or there is no terminal to draw on."""
+    """Open the app.
+
+    Raises MsrtuiError where a source cannot be read, there is no such -cpu or theme, or no terminal to draw on.
+    """
     if arguments and not arguments[0].startswith("-"):
         _meant(arguments[0])  # first: the options behind a mistyped command would be complained of
     options = parser().parse_args(arguments)
     profile = profile_from(options)
+    parse(options.cpu, profile)  # refused before anything is opened
     for text in options.sources:
         if text in COMMANDS:
             raise BadRequest(f"A command comes first, its options after it: msrtui {text} …")
@@ -57,7 +69,9 @@ def run(arguments: list[str]) -> int:
     return app.run(
         sources,
         profile,
+        cpu=options.cpu,
         step=options.step,
+        theme=options.theme,
         tier=options.glyphs,
         diff=options.diff,
         diff_check=options.diff_check,

@@ -12,7 +12,7 @@ from msrtui.cli.options import EXITS, Parser, command_parser
 from msrtui.cli.output import say
 
 ENVIRONMENT = (
-    ("MSRTUI_THEME", "The app's theme: msrtui-dark, msrtui-light or any that Textual has."),
+    ("MSRTUI_THEME", "The app's theme, as --theme."),
     ("MSRTUI_GLYPHS", "Characters to draw with: full, narrow or ascii. With ascii commands print ASCII too."),
     ("MSRTUI_DIFF", "Whether the terminal is sent only the cells that changed: on, off or auto (over ssh)."),
     ("TEXTUAL_THEME", "As MSRTUI_THEME, where that is not set."),

@@ -63,6 +63,7 @@ class MsrtuiApp(App[None]):
         source: Source,
         qemu: QemuProfile,
         *,
+        cpu: str = "host",
         at_start: bool = False,
         theme: str | None = None,
         tier: str | None = None,
@@ -71,21 +72,19 @@ class MsrtuiApp(App[None]):
         super().__init__(driver_class=driver_class)
         self._source = source
         self._qemu = qemu
+        self._cpu = cpu
         self._at_start = at_start
         self.copied: list[str] = []
         for known in themes.THEMES:
             self.register_theme(known)
         environment = glyphs.original_environment()
-        wanted = themes.choose(theme, environment)
-        if wanted not in self.available_themes:
-            raise BadRequest(f"There is no theme {wanted}; there are: {', '.join(sorted(self.available_themes))}.")
-        self.theme = wanted
+        self.theme = themes.choose(theme, environment)
         self._glyphs = glyphs.TABLES[glyphs.choose(tier, environment)]
         self.animation_level = "none"
 
     def get_default_screen(self) -> ExplorerScreen:
         """The explorer lies under all others; an empty screen under it would be styled, laid out and drawn first."""
-        return ExplorerScreen(self._source, self._qemu, self._glyphs, at_start=self._at_start)
+        return ExplorerScreen(self._source, self._qemu, self._glyphs, cpu=self._cpu, at_start=self._at_start)
 
     def refresh_css(self, animate: bool = True) -> None:
         """Style everything anew; while there is no screen, all styles are yet to be read, in the theme's colours."""
@@ -119,21 +118,23 @@ def run(
     sources: Sequence[Source],
     qemu: QemuProfile,
     *,
+    cpu: str = "host",
     step: bool = False,
     theme: str | None = None,
     tier: str | None = None,
     diff: str | None = None,
     diff_check: bool = False,
 ) -> int:
-    """Open the app on a source; returns the exit code. Raises MsrtuiError where there is no terminal for it.
+    """Open the app on a source; returns the exit code. Raises MsrtuiError where there is no terminal or theme for it.
 
     ``diff``, ``diff_check``: whether only cells that changed are sent, as in ``diff.choice``.
     """
     if len(sources) > 1:
         raise BadRequest("Comparing hosts is not in this version: give one source.")
+    themes.choose(theme, os.environ)  # refused before the terminal is taken
     terminal.ready()
     driver = choice.driver_class(diff, os.environ, check=diff_check)
-    app = MsrtuiApp(sources[0], qemu, at_start=step, theme=theme, tier=tier, driver_class=driver)
+    app = MsrtuiApp(sources[0], qemu, cpu=cpu, at_start=step, theme=theme, tier=tier, driver_class=driver)
     app.run()
     if driver is not None and driver.tally is not None:
         sys.stderr.write(f"{driver.tally}\n")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
+
+from msrtui.errors import BadRequest
 
 DARK = Theme(
     name="msrtui-dark",
@@ -71,9 +73,13 @@ THEMES = (DARK, LIGHT, CONTRAST, PROJECTOR)
 
 def choose(option: str | None, environment: Mapping[str, str]) -> str:
     """The theme's name: the option, MSRTUI_THEME, TEXTUAL_THEME; else the terminal's own colours where it has
-    no 24-bit ones (ssh does not pass COLORTERM on), else the dark one."""
+    no 24-bit ones (ssh does not pass COLORTERM on), else the dark one. Raises BadRequest where there is none so called.
+    """
+    known = sorted({*BUILTIN_THEMES, *(theme.name for theme in THEMES)})
     for wanted in (option, environment.get("MSRTUI_THEME"), environment.get("TEXTUAL_THEME")):
         if wanted:
+            if wanted not in known:
+                raise BadRequest(f"There is no theme {wanted}; there are: {', '.join(known)}.")
             return wanted
     if environment.get("COLORTERM", "") not in ("truecolor", "24bit"):
         return "ansi-dark"

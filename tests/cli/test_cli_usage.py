@@ -13,7 +13,7 @@ from msrtui.cli.__main__ import main
 from msrtui.cli.commands import COMMANDS
 from msrtui.qemu.profile import DEFAULT_VERSION
 from msrtui.resources import bundled_hosts
-from msrtui.tui import app
+from msrtui.tui import app, terminal, themes
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -195,12 +195,41 @@ def test_the_app_gets_the_sources_the_profile_and_where_to_begin(monkeypatch: py
     given: list[Any] = []
 
     def run(sources: Any, qemu: Any, **options: Any) -> int:
-        given.append(([source.name for source in sources], qemu.irqchip, options["step"], options["tier"]))
+        of_the_app = [options[name] for name in ("step", "tier", "theme", "cpu")]
+        given.append(([source.name for source in sources], qemu.irqchip, *of_the_app))
         return 0
 
     monkeypatch.setattr(app, "run", run)
     assert main([EPYC, "--step", "--irqchip", "off", "--glyphs", "ascii"]) == 0
-    assert given == [([EPYC], "off", True, "ascii")]
+    assert main([EPYC, "--theme", "msrtui-light", "--cpu", "EPYC-v4,-svm"]) == 0
+    assert given == [
+        ([EPYC], "off", True, "ascii", None, "host"),
+        ([EPYC], "on", False, None, "msrtui-light", "EPYC-v4,-svm"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["--theme", "no-such"], "There is no theme no-such; there are: "),
+        (["--theme", "\x1b[31m"], "There is no theme"),
+        (["--cpu", "EPIC"], "EPYC"),
+        (["--cpu", "host,+no-such"], "no-such"),
+        (["--cpu", "EPYC-v5", "--qemu", "7.2"], "QEMU 7.2"),
+    ],
+)
+def test_a_theme_or_a_cpu_that_is_not_there_is_said_before_the_terminal_is_taken(
+    arguments: list[str], part: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "ready", lambda: pytest.fail("the terminal was taken"))
+    said = fails(capsys, EPYC, *arguments)
+    assert part in said
+    assert said.isprintable()
+
+
+def test_the_help_names_the_themes_of_the_house() -> None:
+    (theme,) = (action for action in explore.parser()._actions if action.dest == "theme")
+    assert all(known.name in str(theme.help) for known in themes.THEMES)
 
 
 def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -324,6 +324,12 @@ async def test_zoom_gives_the_focused_pane_the_whole_body() -> None:
         assert running.screen.query_one("#index").size.height < 16
 
 
+async def test_the_cpu_that_was_named_is_the_one_that_is_shown_first() -> None:
+    running = MsrtuiApp(open_source(EPYC), QemuProfile("7.2"), cpu="EPYC-v3,-svm", theme="msrtui-dark", tier="full")
+    async with running.run_test(size=(120, 40)):
+        assert "EPYC-v3,-svm" in shown(running)[0]
+
+
 def test_the_key_line_has_at_most_eight_hints_and_never_loses_the_way_out() -> None:
     for width in (80, 100, 120, 200):
         line = key_line(width)
