@@ -20,6 +20,7 @@ from msrtui.resources import data_path
 from msrtui.snapshot.sources import Source
 from msrtui.tui import glyphs, terminal, themes
 from msrtui.tui.diff import choice
+from msrtui.tui.keymap import KEYMAP
 from msrtui.tui.screens.explorer import ExplorerScreen
 
 if TYPE_CHECKING:
@@ -53,9 +54,10 @@ class MsrtuiApp(App[None]):
     CSS_PATH: ClassVar[list[str | PurePath]] = [data_path("styles", f"{name}.tcss") for name in STYLES]
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q", "quit", "quit", show=False),
-        Binding("ctrl+z", "suspend_process", "suspend", show=False),
-        Binding("ctrl+l", "redraw", "redraw", show=False, priority=True),
+        # drawing anew is wanted while one types as well; the others are what the line with the focus leaves
+        Binding(key.keys, key.action, key.hint or key.help, show=False, priority=key.action == "redraw")
+        for key in KEYMAP
+        if key.owner == "app"
     ]
 
     def __init__(

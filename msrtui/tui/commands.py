@@ -21,6 +21,7 @@ from textual.screen import Screen
 from msrtui import resources
 from msrtui.qemu import tables
 from msrtui.tui.keymap import KEYMAP, Key
+from msrtui.tui.view.frame import PANE_TITLES
 
 OPEN_SOURCE = "source"
 """The action of a screen that opens a source by its text."""
@@ -29,9 +30,6 @@ SWITCH_QEMU = "qemu"
 
 _COLUMN = 50
 """Cells up to the word on a command: what the longest of them takes."""
-
-_OF_THE_APP = {"suspend": "suspend_process"}
-"""What the keymap calls otherwise than the app does."""
 
 
 class Command(NamedTuple):
@@ -74,20 +72,21 @@ class Commands(Provider):
             yield Command(f"Theme {name}", "other colours", partial(setattr, self.app, "theme", name))
 
     def _of_key(self, key: Key) -> Iterator[Command]:
-        if not key.action:
-            return  # the arrows belong to the lists
+        if key.owner == "list":
+            return
         about = f"key {key.shown}"
-        if key.action == "pane":
-            for place, name in enumerate(key.help.split(", "), 1):
+        if key.owner == "pane":
+            for place, title in enumerate(PANE_TITLES.values(), 1):
                 if _has(self.screen, "pane"):
-                    yield Command(f"To the pane {name}", f"key {place}", partial(self._act, f"pane({place})"))
+                    yield Command(f"To the pane {title}", f"key {place}", partial(self._act, f"pane({place})"))
             return
         name = key.action.partition("(")[0]
-        action = key.action
-        if not _has(self.screen, name):
-            action = f"app.{_OF_THE_APP.get(name, action)}"
-            if not hasattr(self.app, f"action_{_OF_THE_APP.get(name, name)}"):
-                return  # another screen's
+        if key.owner != "screen":
+            action = f"app.{key.action}"
+        elif _has(self.screen, name):
+            action = key.action
+        else:
+            return  # another screen's
         text = key.help if name != "help" else "all keys"  # which calls itself this list
         yield Command(_title(text), about, partial(self._act, action))
 

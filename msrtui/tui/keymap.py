@@ -1,8 +1,14 @@
-"""One keymap: the key line, the help and the bindings are all made from it."""
+"""One keymap: the key line, the help, the palette and the bindings are all made from it."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+from msrtui.tui.view.frame import PANE_TITLES
+
+Owner = Literal["screen", "pane", "list", "app", "textual"]
+"""Who binds a key: the explorer, the explorer with one pane's number each, the list with the focus, the app; Textual
+binds the palette's by itself."""
 
 
 class Key(NamedTuple):
@@ -17,6 +23,7 @@ class Key(NamedTuple):
     hint: str
     help: str
     rank: int | None = None
+    owner: Owner = "screen"
 
 
 KEYMAP = (
@@ -26,7 +33,7 @@ KEYMAP = (
     Key("P", "phase(-1)", "P", "", "previous phase"),
     Key("less_than_sign", "ends(-1)", "<", "start", "before the first question", 9),
     Key("greater_than_sign", "ends(1)", ">", "end", "the end of the conversation", 10),
-    Key("", "", "Arrows", "", "move in a list; j and k, PgUp and PgDn, Home and End as well"),
+    Key("", "", "Arrows", "", "move in a list; j and k, PgUp and PgDn, Home and End as well", owner="list"),
     Key("enter", "open", "Enter", "why", "open what is selected: its bits, or why it is so", 2),
     Key(
         "backspace,left_square_bracket", "back", "Backspace", "", "back along the links; [ as well, and ] forward again"
@@ -44,18 +51,25 @@ KEYMAP = (
     Key("o", "open_source", "o", "open", "another host: live, bundled, a file, over ssh", 6),
     Key("s", "save", "s", "save", "save the snapshot, the screen (SVG, text), or what is selected (JSON)", 7),
     Key("u", "running", "u", "", "the QEMUs that run on this host, and what each one's -cpu gets"),
-    Key("ctrl+p", "command_palette", "Ctrl+P", "", "every command, every bundled host, QEMU version and theme"),
+    Key(
+        "ctrl+p",
+        "command_palette",
+        "Ctrl+P",
+        "",
+        "every command, every bundled host, QEMU version and theme",
+        owner="textual",
+    ),
     Key("tab", "next_pane(1)", "Tab", "", "next pane"),
     Key("shift+tab", "next_pane(-1)", "Shift+Tab", "", "previous pane"),
-    Key("1,2,3,4", "pane", "1-4", "", "index list, kvm_feature_msrs, words, detail"),
+    Key("1,2,3,4", "pane", "1-4", "", ", ".join(PANE_TITLES.values()), owner="pane"),
     Key("z", "zoom", "z", "", "the focused pane alone, and back"),
     Key("y", "copy", "y", "", "copy the selected value"),
     Key("Y", "copy_row", "Y", "", "copy the row under the cursor"),
-    Key("ctrl+l", "redraw", "Ctrl+L", "", "draw everything anew"),
+    Key("ctrl+l", "redraw", "Ctrl+L", "", "draw everything anew", owner="app"),
     Key("question_mark", "help", "?", "keys", "this list", 20),
     Key("escape", "level", "Esc", "", "one level back"),
-    Key("ctrl+z", "suspend", "Ctrl+Z", "", "suspend; fg comes back"),
-    Key("q", "quit", "q", "quit", "quit", 21),
+    Key("ctrl+z", "suspend_process", "Ctrl+Z", "", "suspend; fg comes back", owner="app"),
+    Key("q", "quit", "q", "quit", "quit", 21, owner="app"),
 )
 
 

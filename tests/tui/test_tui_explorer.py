@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from settling import settled
+from textual.binding import Binding
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -20,6 +21,7 @@ from msrtui.tui.app import MsrtuiApp
 from msrtui.tui.keymap import KEYMAP, key_line
 from msrtui.tui.screens.explorer import ExplorerScreen
 from msrtui.tui.session import Session
+from msrtui.tui.view.frame import PANES
 from msrtui.tui.view.picture import Picture, picture
 from msrtui.tui.widgets.detail_pane import DetailPane
 from msrtui.tui.widgets.line_view import LineList
@@ -339,12 +341,27 @@ def test_the_key_line_has_at_most_eight_hints_and_never_loses_the_way_out() -> N
     assert sum(1 for part in key_line(80).split("  ") if part.strip()) <= 8
 
 
-def test_every_key_of_the_map_has_an_action_that_exists() -> None:
+def test_every_key_of_the_map_is_bound_by_its_owner_alone_to_an_action_that_is_there() -> None:
+    bound = {
+        owner: {binding.key: binding for binding in kind.BINDINGS if isinstance(binding, Binding)}
+        for owner, kind in (("screen", ExplorerScreen), ("app", MsrtuiApp))
+    }
+    assert all(binding.priority for binding in bound["screen"].values())
+    assert [key for key, binding in bound["app"].items() if binding.priority] == ["ctrl+l"]
     for key in KEYMAP:
-        if not key.keys:
-            continue  # the arrows belong to the lists
-        name = key.action.split("(")[0]
-        assert hasattr(ExplorerScreen, f"action_{name}") or hasattr(MsrtuiApp, f"action_{name}") or name == "suspend"
+        if key.owner == "list":
+            assert not key.keys
+        elif key.owner == "pane":
+            assert key.keys.split(",") == [str(place) for place, _ in enumerate(PANES, 1)]
+            assert all(bound["screen"][number].action == f"pane({number})" for number in key.keys.split(","))
+        elif key.owner == "textual":
+            assert key.keys == MsrtuiApp.COMMAND_PALETTE_BINDING
+        else:
+            assert bound[key.owner][key.keys].action == key.action
+            assert key.keys not in bound["app" if key.owner == "screen" else "screen"]
+            owner = ExplorerScreen if key.owner == "screen" else MsrtuiApp
+            assert hasattr(owner, f"action_{key.action.split('(')[0]}")
+    assert len(bound["app"]) == sum(key.owner == "app" for key in KEYMAP)
 
 
 async def test_the_help_lists_every_key() -> None:

@@ -27,7 +27,7 @@ from msrtui.tui.places import pane_of
 from msrtui.tui.screens.errands import Errands
 from msrtui.tui.session import Reading, Session, Subject
 from msrtui.tui.view.brand import BRAND_LEAVES, brand, brand_of
-from msrtui.tui.view.frame import PANES, Box
+from msrtui.tui.view.frame import PANE_TITLES, PANES, Box
 from msrtui.tui.view.picture import Picture, ask_keys, picture
 from msrtui.tui.view.values import value_of
 from msrtui.tui.widgets.ask_line import AskLine
@@ -82,11 +82,11 @@ class ExplorerScreen(Errands):
         *(
             Binding(key.keys, key.action, key.hint or key.help, show=False, priority=True)
             for key in KEYMAP
-            if key.keys and key.action not in ("pane", "quit", "suspend", "redraw", "command_palette")
+            if key.owner == "screen"
         ),
         *(
             Binding(str(place), f"pane({place})", name, show=False, priority=True)
-            for place, name in enumerate(PANES, 1)
+            for place, name in enumerate(PANE_TITLES.values(), 1)
         ),
         *(Binding(key, f"press('{key}')", "move", show=False, priority=True) for key in _MOVES),
     ]

@@ -10,8 +10,9 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.model import About
 from msrtui.tui.view.lines import Line, Role, Span, dim, head, line, mark
 
-PANES = ("index", "feature", "words", "detail")
-"""KVM's index list, kvm_feature_msrs, the feature words, the detail view."""
+PANE_TITLES = {"index": "index list", "feature": "kvm_feature_msrs", "words": "words", "detail": "detail"}
+"""What each pane is called where it is spoken of; in the order of their numbers."""
+PANES = tuple(PANE_TITLES)
 
 
 class Box(NamedTuple):
