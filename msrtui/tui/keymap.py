@@ -26,6 +26,8 @@ class Key(NamedTuple):
     owner: Owner = "screen"
 
 
+_NUMBERS = ",".join(str(number) for number in range(1, len(PANE_TITLES) + 1))
+
 KEYMAP = (
     Key("n", "step(1)", "n", "next", "next event; on a live host a question that was not put yet is put now", 0),
     Key("p", "step(-1)", "p", "back", "previous event; nothing is undone, nothing is asked twice", 1),
@@ -61,7 +63,7 @@ KEYMAP = (
     ),
     Key("tab", "next_pane(1)", "Tab", "", "next pane"),
     Key("shift+tab", "next_pane(-1)", "Shift+Tab", "", "previous pane"),
-    Key("1,2,3,4", "pane", "1-4", "", ", ".join(PANE_TITLES.values()), owner="pane"),
+    Key(_NUMBERS, "pane", f"1-{len(PANE_TITLES)}", "", ", ".join(PANE_TITLES.values()), owner="pane"),
     Key("z", "zoom", "z", "", "the focused pane alone, and back"),
     Key("y", "copy", "y", "", "copy the selected value"),
     Key("Y", "copy_row", "Y", "", "copy the row under the cursor"),
