@@ -37,7 +37,7 @@ class Exploration:
         events, state = self.reader.events, self.reader.state
         subject: Subject = ("event", 0) if at_start else first_subject(state, qemu, events)
         notice = source.notice.splitlines()[0] if source.notice else None
-        self.session = self._with_values_read(
+        self._session = self._with_values_read(
             Session(
                 source,
                 qemu,
@@ -52,6 +52,11 @@ class Exploration:
         )
 
     @property
+    def session(self) -> Session:
+        """What is shown. Only the methods here make another one of it."""
+        return self._session
+
+    @property
     def event(self) -> Event | None:
         """The event that the dialogue speaks of."""
         return None if self.session.at is None else self.session.events[self.session.at]
@@ -59,7 +64,7 @@ class Exploration:
     def change(self, **changes: Any) -> None:
         """Another session: what was said and what was lit in the one before is over."""
         fresh: dict[str, Any] = {"notice": None, "asked": None, "lit": frozenset(), "outcome": self.reader.outcome}
-        self.session = self._with_values_read(replace(self.session, **{**fresh, **changes}))
+        self._session = self._with_values_read(replace(self.session, **{**fresh, **changes}))
 
     def note(self, text: str) -> None:
         """Say something at the foot."""
@@ -146,7 +151,26 @@ class Exploration:
 
     def read_by_others(self, readings: tuple[Reading, ...]) -> None:
         """What other QEMUs make of the same KVM."""
-        self.session = replace(self.session, others=readings)
+        self._session = replace(self.session, others=readings)
+
+    # --- what is learned or done beside a move, and ends nothing that was said ---------------------------------
+    def cpu_named(self, name: str) -> None:
+        """The host's CPU is called ``name``."""
+        source = self.session.source
+        self._session = replace(self.session, source=replace(source, about=replace(source.about, cpu=name)))
+
+    def asked_since(self, clock: str) -> None:
+        """A live KVM was asked at this time of day; what is already said of it stays."""
+        if self.session.source.live and self.session.asked_at is None:
+            self._session = replace(self.session, asked_at=f"asked {clock}")
+
+    def changed_since(self, clock: str, changed: str) -> None:
+        """The KVM is another one since this time of day: ``changed`` says what happened."""
+        self._session = replace(self.session, notice=f"Since {clock} {changed}:  r  asks everything again.")
+
+    def focus_on(self, pane: str) -> None:
+        """The pane with the keys, which grows."""
+        self._session = replace(self.session, focus=pane)
 
     # --- selecting -----------------------------------------------------------------------------------------
     def look_at(self, subject: Subject, **changes: Any) -> None:

@@ -77,6 +77,34 @@ def test_each_list_is_lit_as_it_comes(walk: Exploration) -> None:
     assert walk.session.lit == {("word", next(iter(walk.session.state.words)))}
 
 
+# --- beside the moves ------------------------------------------------------------------------------------------------
+def test_the_session_has_one_owner(epyc: Exploration) -> None:
+    with pytest.raises(AttributeError):
+        epyc.session = replace(epyc.session, focus="detail")  # type: ignore[misc]
+
+
+def test_what_is_learned_beside_a_move_ends_nothing_that_was_said(epyc: Exploration) -> None:
+    epyc.note("said")
+    epyc.focus_on("detail")
+    epyc.cpu_named("A CPU")
+    epyc.asked_since("12:00")
+    assert (epyc.session.notice, epyc.session.focus) == ("said", "detail")
+    assert epyc.session.source.about.cpu == "A CPU"
+    assert epyc.session.asked_at is None, "a saved host has its own time"
+    epyc.changed_since("12:00", "kvm_amd was reloaded")
+    assert epyc.session.notice == "Since 12:00 kvm_amd was reloaded:  r  asks everything again."
+
+
+def test_when_a_live_kvm_was_asked_is_said_once_until_it_is_asked_again() -> None:
+    live = Exploration(replace(open_source(EPYC), kind="live"), QEMU)
+    live.asked_since("12:00")
+    live.asked_since("13:00")
+    assert live.session.asked_at == "asked 12:00"
+    live.again()
+    live.asked_since("13:00")
+    assert live.session.asked_at == "asked 13:00"
+
+
 # --- what if -----------------------------------------------------------------------------------------------------
 def test_another_qemu_is_worked_out_in_place_and_what_becomes_other_is_lit(epyc: Exploration) -> None:
     assert epyc.session.subject == ARCH

@@ -35,7 +35,7 @@ from msrtui.tui.widgets.detail_pane import DetailPane
 from msrtui.tui.widgets.line_view import LineList, LineView
 
 _LINES = ("title", "phases", "top", "bottom", "dialogue", "keys", "upright-0", "upright-1")
-_LISTS = ("index", "feature", "words")
+_LISTS = tuple(pane for pane in PANES if pane != "detail")
 _MOVES = ("down", "up", "j", "k", "pagedown", "pageup", "home", "end")
 _WHILE_ASKING = ("level", "next_pane")
 
@@ -143,9 +143,7 @@ class ExplorerScreen(Errands):
 
     @on(CpuNamed)
     def _cpu_named(self, message: CpuNamed) -> None:
-        source = self.exploration.session.source
-        named = replace(source, about=replace(source.about, cpu=message.name))
-        self.exploration.session = replace(self.exploration.session, source=named)
+        self.exploration.cpu_named(message.name)
         self._follow()
 
     @work(thread=True, exclusive=True, group="others", exit_on_error=False)
@@ -172,10 +170,8 @@ class ExplorerScreen(Errands):
 
     def _follow(self) -> None:
         """Show what the exploration came to."""
-        session = self.exploration.session
-        if session.source.live and session.asked_at is None:
-            session = self.exploration.session = replace(session, asked_at=f"asked {self._since}")
-        self.session = session
+        self.exploration.asked_since(self._since)
+        self.session = session = self.exploration.session
         if session.others or not self.exploration.reader.at_end or session.outcome is None:
             self._others_asked = None  # "ask again" makes it a new question
         elif self._others_asked != _question(session):
@@ -223,7 +219,7 @@ class ExplorerScreen(Errands):
         """Another source: everything begins anew, but for where the panes stand."""
         live = exploration.session.source.live
         self._mark, self._since = mark() if live else {}, time.strftime("%H:%M")
-        exploration.session = replace(exploration.session, focus=self.exploration.session.focus)
+        exploration.focus_on(self.exploration.session.focus)
         self.exploration = exploration
         self._follow()
         if live:
@@ -236,9 +232,7 @@ class ExplorerScreen(Errands):
         except BadRequest as refused:
             self.exploration.note(str(refused))
         if self._mark and (changed := reloaded(self._mark, mark())) is not None:
-            self.exploration.session = replace(
-                self.exploration.session, notice=f"Since {self._since} {changed}:  r  asks everything again."
-            )
+            self.exploration.changed_since(self._since, changed)
         self._follow()
 
     # --- moving in the conversation ------------------------------------------------------------------------
@@ -368,7 +362,7 @@ class ExplorerScreen(Errands):
         """The pane with the focus grows."""
         name = self.focused.id if self.focused is not None else None
         if name in PANES and name != self.exploration.session.focus:
-            self.exploration.session = replace(self.exploration.session, focus=name)
+            self.exploration.focus_on(name)
             self._follow()
 
     def action_zoom(self) -> None:
