@@ -1,14 +1,13 @@
-"""What the explorer goes to other screens and out of the program for: find, what if, open, save, running QEMUs."""
+"""Where the explorer leaves itself or the program: find, what if, open, save, copy, running QEMUs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from textual import on, work
 from textual.message import Message
-from textual.screen import Screen
 
 from msrtui.errors import MsrtuiError
 from msrtui.qemu.profile import QemuProfile
@@ -16,8 +15,11 @@ from msrtui.snapshot.files import write_whole
 from msrtui.snapshot.sources import Source, open_source, require_kvm
 from msrtui.tui.exploration import Exploration
 from msrtui.tui.export import svg_of, text_of
+from msrtui.tui.screens.part import Part
 from msrtui.tui.session import Session, Subject
 from msrtui.tui.view.lines import printable
+from msrtui.tui.view.values import value_of
+from msrtui.tui.widgets.line_view import LineList
 
 
 class SourceOpened(Message):
@@ -46,20 +48,11 @@ class QemusFound(Message):
         self.refused = refused
 
 
-class Errands(Screen[None]):
-    """The part of the explorer that leaves it for a moment; what shows the explorer is made by who derives from it."""
-
-    exploration: Exploration
-    _glyphs: Mapping[int, str]
-
-    def _do(self, move: Callable[[], object]) -> None:
-        raise NotImplementedError
+class Errands(Part):
+    """The part of the explorer that leaves it for a moment."""
 
     def _explore(self, exploration: Exploration) -> None:
         raise NotImplementedError
-
-    def _note(self, text: str) -> None:
-        self._do(lambda: self.exploration.note(text))
 
     # --- find ------------------------------------------------------------------------------------------------
     def action_find(self) -> None:
@@ -172,6 +165,33 @@ class Errands(Screen[None]):
     @on(Saved)
     def _saved(self, message: Saved) -> None:
         self._note(message.said)
+
+    # --- copying ---------------------------------------------------------------------------------------------
+    def action_copy(self) -> None:
+        """The value under the eyes, to the clipboard; it is printed at the end too."""
+        session = self.exploration.session
+        value = value_of(session)
+        if value is None and isinstance(self.focused, LineList) and isinstance(self.focused.selected, tuple):
+            session = replace(session, subject=self.focused.selected)
+            value = value_of(session)
+        if value is None:
+            self._note("Nothing here has a value to copy: select an MSR, a word or a bit.")
+            return
+        what = "" if session.subject[0] != "msr" or session.subject[1] in session.values_read else ", the index"
+        self._copy(value, what)
+
+    def action_copy_row(self) -> None:
+        """The row under the cursor, to the clipboard; it is printed at the end too."""
+        row = self.focused.row if isinstance(self.focused, LineList) else ""
+        if row:
+            self._copy(" ".join(row.split()), "")
+
+    def _copy(self, text: str, what: str) -> None:
+        self.app.copy_to_clipboard(text)
+        copied = getattr(self.app, "copied", None)
+        if isinstance(copied, list):
+            copied.append(text)
+        self._note(f"Copied {text}{what}; it is printed at the end too.")
 
     # --- running QEMUs ---------------------------------------------------------------------------------------
     def action_running(self) -> None:

@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from msrtui.errors import BadRequest
 from msrtui.host.reload import mark, reloaded
-from msrtui.kvm.requests import GetMsrs, HostCpuid, MsrsReply
+from msrtui.kvm.requests import HostCpuid
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source
 from msrtui.tui.exploration import Exploration
@@ -25,11 +25,11 @@ from msrtui.tui.keymap import KEYMAP
 from msrtui.tui.others import read_by_others
 from msrtui.tui.places import pane_of
 from msrtui.tui.screens.errands import Errands
+from msrtui.tui.screens.questions import Questions
 from msrtui.tui.session import Reading, Session, Subject
 from msrtui.tui.view.brand import BRAND_LEAVES, brand, brand_of
 from msrtui.tui.view.frame import PANE_TITLES, PANES, Box
 from msrtui.tui.view.picture import Picture, ask_keys, picture
-from msrtui.tui.view.values import value_of
 from msrtui.tui.widgets.ask_line import AskLine
 from msrtui.tui.widgets.detail_pane import DetailPane
 from msrtui.tui.widgets.line_view import LineList, LineView
@@ -38,17 +38,6 @@ _LINES = ("title", "phases", "top", "bottom", "dialogue", "keys", "upright-0", "
 _LISTS = tuple(pane for pane in PANES if pane != "detail")
 _MOVES = ("down", "up", "j", "k", "pagedown", "pageup", "home", "end")
 _WHILE_ASKING = ("level", "next_pane")
-
-
-class Asked(Message):
-    """KVM answered a question of the user's."""
-
-    def __init__(self, index: int, reply: MsrsReply, seconds: float, listed: bool) -> None:
-        super().__init__()
-        self.index = index
-        self.reply = reply
-        self.seconds = seconds
-        self.listed = listed
 
 
 class CpuNamed(Message):
@@ -73,7 +62,7 @@ def _question(session: Session) -> tuple[object, ...]:
     return (id(session.source.answerer), session.cpu, replace(session.qemu, label=""))
 
 
-class ExplorerScreen(Errands):
+class ExplorerScreen(Questions, Errands):
     """One KVM, one QEMU, step by step. Raises BadRequest where that QEMU has no such ``-cpu``."""
 
     # all of them before the widget with the focus hears them: keys typed ahead, or that a slow line brings in one
@@ -210,10 +199,6 @@ class ExplorerScreen(Errands):
             widget.styles.width = box.width
             widget.styles.height = box.height
             widget.display = (box.width > 0 and box.height > 0 and name != "ask") or (name == "ask" and self._asking)
-
-    @property
-    def _asking(self) -> bool:
-        return self.has_class("-asking")
 
     def _explore(self, exploration: Exploration) -> None:
         """Another source: everything begins anew, but for where the panes stand."""
@@ -388,65 +373,3 @@ class ExplorerScreen(Errands):
         from msrtui.tui.screens.help import HelpScreen
 
         self.app.push_screen(HelpScreen(self._glyphs))
-
-    def action_copy(self) -> None:
-        """The value under the eyes, to the clipboard; it is printed at the end too."""
-        session = self.exploration.session
-        value = value_of(session)
-        if value is None and isinstance(self.focused, LineList) and isinstance(self.focused.selected, tuple):
-            session = replace(session, subject=self.focused.selected)
-            value = value_of(session)
-        if value is None:
-            self._do(lambda: self.exploration.note("Nothing here has a value to copy: select an MSR, a word or a bit."))
-            return
-        what = "" if session.subject[0] != "msr" or session.subject[1] in session.values_read else ", the index"
-        self._copy(value, what)
-
-    def action_copy_row(self) -> None:
-        """The row under the cursor, to the clipboard; it is printed at the end too."""
-        row = self.focused.row if isinstance(self.focused, LineList) else ""
-        if row:
-            self._copy(" ".join(row.split()), "")
-
-    def _copy(self, text: str, what: str) -> None:
-        self.app.copy_to_clipboard(text)
-        copied = getattr(self.app, "copied", None)
-        if isinstance(copied, list):
-            copied.append(text)
-        self._do(lambda: self.exploration.note(f"Copied {text}{what}; it is printed at the end too."))
-
-    # --- asking KVM for one MSR ------------------------------------------------------------------------------
-    def action_ask(self) -> None:
-        """Open the line where an MSR is named."""
-        state = self.exploration.session.state
-        self.add_class("-asking")
-        # a null pointer holds nothing; a list that the source does not hold is taken for one that lists nothing
-        listed = () if state.feature_null or state.feature_unknown else state.feature_list
-        self.query_one(AskLine).open(listed, live=self.exploration.session.source.live)
-        self._show()
-
-    @on(AskLine.Left)
-    def _close_ask(self) -> None:
-        self.remove_class("-asking")
-        self.query_one(AskLine).close()
-        self._show()
-        self._focus(self.exploration.session.focus)
-
-    @on(AskLine.Noticed)
-    def _ask_noticed(self, message: AskLine.Noticed) -> None:
-        self._do(lambda: self.exploration.note(message.text))
-
-    @on(AskLine.Named)
-    def _named(self, message: AskLine.Named) -> None:
-        self._close_ask()
-        self._put_question(self.exploration.session.source, message.index, message.listed)
-
-    @work(thread=True, exclusive=True, group="ask", exit_on_error=False)
-    def _put_question(self, source: Source, index: int, listed: bool) -> None:
-        started = time.perf_counter()
-        reply = source.answerer.ask(GetMsrs((index,)))
-        self.post_message(Asked(index, reply, time.perf_counter() - started, listed))
-
-    @on(Asked)
-    def _asked(self, message: Asked) -> None:
-        self._do(lambda: self.exploration.answered(message.index, message.reply, message.seconds, message.listed))
