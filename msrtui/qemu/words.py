@@ -124,9 +124,10 @@ SPECIAL_CASES = (
     _case("sgxlc-needs-pc-machine", "FEAT_7_0_ECX", 1 << 30, (9, 0), lambda state: not state.profile.pc_machine),
 )
 """For the filter and the expansion alike: SGX needs a machine that can have it."""
+RAS_NEEDS_AMD = "ras-needs-amd"
 HIDDEN_FROM_AMD = "arch-capabilities-hidden-from-amd"
 EXPANSION_CASES = (
-    _case("ras-needs-amd", "FEAT_8000_0007_EBX", 0xFFFFFFFF, (9, 0), lambda state: not state.amd),
+    _case(RAS_NEEDS_AMD, "FEAT_8000_0007_EBX", 0xFFFFFFFF, (9, 0), lambda state: not state.amd),
     _case(
         HIDDEN_FROM_AMD,
         "FEAT_7_0_EDX",

@@ -6,7 +6,7 @@ from msrtui.qemu import models, msrs
 from msrtui.qemu.conversation import Outcome
 from msrtui.qemu.models import GuestWord
 from msrtui.qemu.profile import QemuProfile
-from msrtui.qemu.words import HIDDEN_FROM_AMD, SupportedWord, bits_of
+from msrtui.qemu.words import HIDDEN_FROM_AMD, MIGRATABLE_MASK, RAS_NEEDS_AMD, SupportedWord, bits_of
 from msrtui.report.sentences import _, bit_label, names_in, numbers_in
 from msrtui.transcript.state import State
 
@@ -17,6 +17,11 @@ _BY_RULE = {
     models.AMD_ALIASES: _("AMD: with copies of 1.EDX"),
     models.CPU_PM: _("with cpu-pm's"),
 }
+_EXPANSION = {
+    HIDDEN_FROM_AMD: _("hidden: the guest is AMD"),
+    RAS_NEEDS_AMD: _("0: the guest is not AMD"),
+}
+"""What a case of the expansion did, by its rule (``qemu.words.EXPANSION_CASES``)."""
 
 
 def kvm_note(found: SupportedWord, asked: str) -> str:
@@ -44,19 +49,19 @@ def qemu_note(found: SupportedWord) -> str:
 
 
 def migratable_note(found: SupportedWord, qemu: QemuProfile) -> str:
-    """What the migratable mask dropped."""
-    word = found.word
+    """What the step to the migratable view dropped: the cases of the expansion, then the migratable mask."""
+    said = [_EXPANSION[step.rule] for step in found.lineage if step.rule in _EXPANSION]
     if not qemu.migratable:
-        return _("off: no mask applied")
-    dropped = (found.supported or 0) & ~(found.migratable or 0)
-    if not dropped:
-        return _("nothing dropped")
-    unnamed = dropped & ~word.named_mask
+        return _("; ").join([*said, _("off: no mask applied")])
+    mask = next((step for step in found.lineage if step.rule == MIGRATABLE_MASK), None)
+    dropped = 0 if mask is None else (mask.before or 0) & ~(mask.after or 0)
+    unnamed = dropped & ~found.word.named_mask
     if unnamed:
         told = _("{bits} has no name") if unnamed.bit_count() == 1 else _("{bits} have no name")
-        return told.format(bits=numbers_in(unnamed, 5))
-    names = " ".join(bit_label(word, bit) for bit in bits_of(dropped)[:3])
-    return _("{bits} cannot migrate").format(bits=names)
+        said.append(told.format(bits=numbers_in(unnamed, 5)))
+    if dropped & ~unnamed:
+        said.append(_("{bits} cannot migrate").format(bits=names_in(found.word, dropped & ~unnamed, 3)))
+    return _("; ").join(said) or _("nothing dropped")
 
 
 def guest_note(guest: GuestWord | None, qemu: QemuProfile, cpu: str) -> str:
@@ -79,7 +84,7 @@ def lost_note(name: str, outcome: Outcome, qemu: QemuProfile, cpu: str) -> str:
     if last is not None and last.rule == models.DEPENDENCY:
         owner, mask = outcome.words[last.params["from"]], last.params["mask"]
         if any(step.rule == HIDDEN_FROM_AMD and step.before and step.before & mask for step in owner.lineage):
-            return _("hidden: the guest is AMD")
+            return _EXPANSION[HIDDEN_FROM_AMD]
     return guest_note(guest, qemu, cpu)
 
 
