@@ -142,11 +142,16 @@ def last_exchange(events: Sequence[Event], upto: int) -> tuple[Event, ...]:
 
 
 def event_of_word(events: Sequence[Event], word: str, phase: str = "words") -> int | None:
-    """The index of the last event about a word in a phase."""
+    """The index of the last event about a word in a phase that changed its value; where none did, of the last."""
+    last: int | None = None
     for place in range(len(events) - 1, -1, -1):
-        if events[place].word == word and events[place].phase == phase:
-            return place
-    return None
+        event = events[place]
+        if event.word == word and event.phase == phase:
+            step = event.decision
+            if step is not None and step.before is not None and step.before != step.after:
+                return place
+            last = place if last is None else last
+    return last
 
 
 def differs(state: State, word: FeatureWord) -> bool:

@@ -87,3 +87,20 @@ def test_a_decision_of_another_word_is_not_taken_for_its_answer(whole: Stepper) 
     at = event_of_word(whole.events, "FEAT_1_EDX")
     assert at is not None
     assert [event.n for event in last_exchange(whole.events, at)] == [at]
+
+
+def test_the_event_of_a_word_is_the_last_that_changed_it() -> None:
+    whole = run(negotiate(QemuProfile("10.2")), open_source(EPYC).answerer)
+    at = event_of_word(whole.events, "FEAT_7_0_EDX")
+    assert at is not None
+    step = whole.events[at].decision
+    assert step is not None
+    assert step.rule == "arch-capabilities-hidden-from-amd"
+
+
+def test_the_event_of_a_word_that_nothing_changed_is_its_last(whole: Stepper) -> None:
+    for name in QemuProfile("7.2").tables.word_by_name:
+        about = [event for event in whole.events if event.word == name and event.phase == "words"]
+        steps = [(event.n, event.decision) for event in about if event.decision and event.decision.before is not None]
+        changed = [n for n, step in steps if step.before != step.after]
+        assert event_of_word(whole.events, name) == (changed or [about[-1].n])[-1]
