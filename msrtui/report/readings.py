@@ -1,12 +1,12 @@
-"""The values of feature MSRs, asked by msrtui itself: for the whole list, beside what QEMU asks."""
+"""What msrtui asks itself, beside QEMU: the values of all feature MSRs, and a CPUID leaf as the CPU has it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from msrtui.kvm.collector import MAX_MSRS
-from msrtui.kvm.requests import Answerer, GetMsrs, MsrsReply, msr_batches
+from msrtui.kvm.collector import MAX_CPUID_ENTRIES, MAX_MSRS
+from msrtui.kvm.requests import Answerer, GetEmulatedCpuid, GetMsrs, HostCpuid, MsrsReply, msr_batches
 
 Status = Literal["ok", "refused", "error", "unknown"]
 
@@ -47,3 +47,27 @@ def reading_of(reply: MsrsReply) -> MsrReading:
     if reply.errno is not None:
         return MsrReading("error", None, reply.errno)
     return MsrReading("ok", reply.values[0]) if reply.values else MsrReading("refused")
+
+
+Registers = tuple[int, int, int, int]
+
+
+class HostLeaf(NamedTuple):
+    """One CPUID leaf beside KVM's own table, EAX to EDX.
+
+    ``cpu`` is what the instruction says on the host, None where that is not known. ``emulated`` is its entry in
+    the table of KVM_GET_EMULATED_CPUID, None where there is no such entry or no such table.
+    """
+
+    cpu: Registers | None = None
+    emulated: Registers | None = None
+
+
+def read_host_leaf(answerer: Answerer, function: int, index: int) -> HostLeaf:
+    """The leaf ``function``, subleaf ``index``, as the CPU has it and as KVM can emulate it. QEMU asks for neither."""
+    with answerer.held():
+        cpu = answerer.ask(HostCpuid(function, index)).registers
+        table = answerer.ask(GetEmulatedCpuid(MAX_CPUID_ENTRIES)).entries
+    found = (entry for entry in table if (entry.function, entry.index) == (function, index))
+    emulated = next(((entry.eax, entry.ebx, entry.ecx, entry.edx) for entry in found), None)
+    return HostLeaf(cpu, emulated)

@@ -12,7 +12,7 @@ from typing import Any
 from msrtui.kvm.requests import MsrsReply
 from msrtui.qemu.cpu_request import parse, profile_for
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.readings import read_feature_msrs
+from msrtui.report.readings import HostLeaf, read_feature_msrs
 from msrtui.snapshot.sources import Source
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
@@ -30,6 +30,8 @@ class Exploration:
         request = parse(cpu, qemu)
         qemu = profile_for(request, qemu)
         self.reader = Reader(source, qemu, request)
+        self.hearing: object = object()
+        """Another one whenever everything is forgotten: replies from before that say nothing of what is asked now."""
         self._back: list[Subject] = []
         self._forward: list[Subject] = []
         if not at_start:
@@ -93,7 +95,8 @@ class Exploration:
     def again(self) -> None:
         """Forget what KVM said and begin at the start: each step is a question again."""
         self.reader.again()
-        self._moved(values_read={}, queries={}, others=(), asked_at=None)
+        self.hearing = object()
+        self._moved(values_read={}, queries={}, others=(), leaves={}, asked_at=None)
 
     def _moved(self, **changes: Any) -> None:
         """The reader stands elsewhere: the subject is what the event there is about."""
@@ -171,6 +174,10 @@ class Exploration:
     def focus_on(self, pane: str) -> None:
         """The pane with the keys, which grows."""
         self._session = replace(self.session, focus=pane)
+
+    def leaf_read(self, leaf: tuple[int, int], said: HostLeaf) -> None:
+        """What the host's CPU says in a CPUID leaf."""
+        self.session = replace(self.session, leaves={**self.session.leaves, leaf: said})
 
     # --- selecting -----------------------------------------------------------------------------------------
     def look_at(self, subject: Subject, **changes: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from msrtui.kvm.requests import MsrsReply
 from msrtui.qemu.conversation import Outcome
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.readings import MsrReading, reading_of
+from msrtui.report.readings import HostLeaf, MsrReading, reading_of
 from msrtui.snapshot.sources import Source
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
@@ -85,6 +85,16 @@ class Session:
     """When a live KVM was asked, as the title says it; a saved one's time is its snapshot's."""
     others: tuple[Reading, ...] = ()
     """The same KVM as other QEMUs read it, once that was worked out."""
+    leaves: Mapping[tuple[int, int], HostLeaf] = field(default_factory=dict)
+    """CPUID leaves that were looked at, as the host's CPU has them, by (function, index)."""
+
+    @property
+    def leaf_wanted(self) -> tuple[int, int] | None:
+        """The CPUID leaf that is looked at, where the host's CPU was not asked for it yet."""
+        match self.subject:
+            case ("leaf", int(function), int(index)) if (function, index) not in self.leaves:
+                return function, index
+        return None
 
     def reading(self, index: int) -> MsrReading | None:
         """What was last heard of an MSR: by the user, by QEMU, by msrtui; None where nothing was."""

@@ -21,6 +21,7 @@ async def settled(pilot: Pilot[Any]) -> None:
         if all(
             screen.session is not None
             and (screen.session.others or screen.session.outcome is None or not screen.exploration.reader.at_end)
+            and screen.session.leaf_wanted is None
             for screen in screens
         ):
             break

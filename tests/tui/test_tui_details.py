@@ -20,6 +20,7 @@ from msrtui.report.capability_uses import capability_use
 from msrtui.report.flag_uses import flag_uses, flags_with_uses_of_their_own
 from msrtui.report.lists import index_entries, index_map
 from msrtui.report.parameters import PARAMETERS
+from msrtui.report.readings import HostLeaf, read_host_leaf
 from msrtui.snapshot.sources import Source, open_source
 from msrtui.transcript.state import State
 from msrtui.tui.reader import Reader
@@ -60,7 +61,12 @@ def seen(name: str, profile: QemuProfile = QEMU, **changes: object) -> Seen:
     told = replace(source.answerer.recording, **changes)  # type: ignore[arg-type]
     reader = Reader(replace(source, answerer=RecordedHost(told)), profile)
     reader.ends(1)
-    return Seen(source, reader, told)
+    return Seen(replace(source, answerer=RecordedHost(told)), reader, told)
+
+
+def own(host: Seen, function: int, index: int) -> HostLeaf:
+    """A leaf as the host's CPU has it."""
+    return read_host_leaf(host.source.answerer, function, index)
 
 
 def text(lines: list[Line]) -> str:
@@ -80,7 +86,10 @@ def everything(host: Seen, profile: QemuProfile, width: int) -> Iterator[tuple[s
     for cap in Cap:
         yield cap.symbol, capability_detail(state, int(cap), profile, width, events)
     for entry in state.cpuid or ():
-        yield f"leaf {entry[:2]}", leaf_detail(state, host.recording, entry.function, entry.index, profile, width)
+        yield (
+            f"leaf {entry[:2]}",
+            leaf_detail(state, own(host, *entry[:2]), entry.function, entry.index, profile, width),
+        )
     for module, name in PARAMETERS:
         yield f"{module}.{name}", parameter_detail(host.source.about, module, name, width, profile)
     for which in ("index", "feature"):
@@ -281,7 +290,7 @@ _ONLY_WHERE_A_WORD_LACKS = (Cap.CLOCKSOURCE, Cap.NOP_IO_DELAY, Cap.PV_MMU, Cap.A
 # --- CPUID leaves ------------------------------------------------------------------------------------------------
 def test_a_leaf_shows_its_words_and_what_kvm_adds_and_removes() -> None:
     host = seen(EPYC)
-    lines = leaf_detail(host.state, host.recording, 7, 0, QEMU, 80)
+    lines = leaf_detail(host.state, own(host, 7, 0), 7, 0, QEMU, 80)
     said = text(lines)
     assert "KVM adds bits 29" in said  # arch-capabilities, on an AMD host
     assert "EDX 2000_0000 0000_0110" in said
@@ -293,24 +302,24 @@ def test_a_leaf_shows_its_words_and_what_kvm_adds_and_removes() -> None:
 
 def test_a_leaf_says_what_kvm_can_emulate() -> None:
     host = seen(EPYC)
-    assert "ECX 0x400000 (KVM_GET_EMULATED_CPUID" in text(leaf_detail(host.state, host.recording, 1, 0, QEMU, 80))
-    none = replace(host.recording, emulated_cpuid=RecordedTable((CpuidEntry(1, 0, 0, 0, 0, 0, 0),)))
-    assert "EMULATED" not in text(leaf_detail(host.state, none, 1, 0, QEMU, 80))
+    assert "ECX 0x400000 (KVM_GET_EMULATED_CPUID" in text(leaf_detail(host.state, own(host, 1, 0), 1, 0, QEMU, 80))
+    none = seen(EPYC, emulated_cpuid=RecordedTable((CpuidEntry(1, 0, 0, 0, 0, 0, 0),)))
+    assert "EMULATED" not in text(leaf_detail(host.state, own(none, 1, 0), 1, 0, QEMU, 80))
 
 
 def test_without_the_hosts_own_cpuid_only_kvms_is_shown() -> None:
     host = seen(EPYC)
     said = text(leaf_detail(host.state, None, 7, 0, QEMU, 80))
-    assert "is not known here" in said
+    assert "was not asked yet" in said
     assert "adds" not in said
-    incomplete = replace(host.recording, host_cpuid={}, host_cpuid_incomplete="no")
-    assert "is not known here" in text(leaf_detail(host.state, incomplete, 7, 0, QEMU, 80))
+    incomplete = seen(EPYC, host_cpuid={}, host_cpuid_incomplete="no")
+    assert "is not known here" in text(leaf_detail(host.state, own(incomplete, 7, 0), 7, 0, QEMU, 80))
 
 
 def test_a_leaf_that_kvm_lacks_counts_as_0_and_one_not_fetched_is_not_known() -> None:
     host = seen(EPYC)
-    assert "has no such leaf" in text(leaf_detail(host.state, host.recording, 0x77, 0, QEMU, 80))
-    assert "not fetched yet" in text(leaf_detail(State(), host.recording, 7, 0, QEMU, 80))
+    assert "has no such leaf" in text(leaf_detail(host.state, own(host, 0x77, 0), 0x77, 0, QEMU, 80))
+    assert "not fetched yet" in text(leaf_detail(State(), own(host, 7, 0), 7, 0, QEMU, 80))
 
 
 # --- module parameters -------------------------------------------------------------------------------------------

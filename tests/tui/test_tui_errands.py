@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from settling import settled
 
+from msrtui.kvm.heard import Heard
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.codec import load
 from msrtui.snapshot.sources import Source, open_source
@@ -164,9 +165,9 @@ async def test_other_qemus_are_asked_once_however_many_keys_come_meanwhile(monke
     asked: list[Session] = []
     ask = ExplorerScreen._ask_the_others
 
-    def counted(screen: ExplorerScreen, session: Session) -> object:
+    def counted(screen: ExplorerScreen, session: Session, hearing: object, heard: Heard) -> object:
         asked.append(session)
-        return ask(screen, session)
+        return ask(screen, session, hearing, heard)
 
     monkeypatch.setattr(ExplorerScreen, "_ask_the_others", counted)
     running = app()

@@ -17,8 +17,10 @@ from textual.widget import Widget
 
 from msrtui.errors import BadRequest
 from msrtui.host.reload import mark, reloaded
-from msrtui.kvm.requests import HostCpuid
+from msrtui.kvm.heard import Heard
+from msrtui.kvm.requests import Answerer, HostCpuid
 from msrtui.qemu.profile import QemuProfile
+from msrtui.report.readings import HostLeaf, read_host_leaf
 from msrtui.snapshot.sources import Source
 from msrtui.tui.exploration import Exploration
 from msrtui.tui.keymap import KEYMAP
@@ -49,12 +51,23 @@ class CpuNamed(Message):
 
 
 class OthersRead(Message):
-    """Other QEMUs' ``readings`` of what ``session`` shows."""
+    """Other QEMUs' ``readings`` of what ``session`` shows, from what was heard in this ``hearing``."""
 
-    def __init__(self, session: Session, readings: tuple[Reading, ...]) -> None:
+    def __init__(self, session: Session, hearing: object, readings: tuple[Reading, ...]) -> None:
         super().__init__()
         self.session = session
+        self.hearing = hearing
         self.readings = readings
+
+
+class LeafRead(Message):
+    """What the host's CPU ``said`` in a CPUID ``leaf``, in this ``hearing``."""
+
+    def __init__(self, hearing: object, leaf: tuple[int, int], said: HostLeaf) -> None:
+        super().__init__()
+        self.hearing = hearing
+        self.leaf = leaf
+        self.said = said
 
 
 def _question(session: Session) -> tuple[object, ...]:
@@ -101,6 +114,7 @@ class ExplorerScreen(Questions, Errands):
         self._pictured: tuple[Session, Size, bool] | None = None
         self._detailed: object = None
         self._others_asked: object = None
+        self._leaf_asked: object = None
         self._mark = mark() if source.live else {}
         self._since = time.strftime("%H:%M")
 
@@ -136,16 +150,28 @@ class ExplorerScreen(Questions, Errands):
         self._follow()
 
     @work(thread=True, exclusive=True, group="others", exit_on_error=False)
-    def _ask_the_others(self, session: Session) -> None:
-        """What other QEMUs make of it: ten conversations, from the replies that were heard."""
+    def _ask_the_others(self, session: Session, hearing: object, heard: Heard) -> None:
+        """What other QEMUs make of it: ten conversations, from the replies in ``heard``, which is this thread's own."""
         with session.source.answerer.held():
-            readings = read_by_others(self.exploration.reader.heard.fork(), session.qemu, session.cpu)
-        self.post_message(OthersRead(session, readings))
+            readings = read_by_others(heard, session.qemu, session.cpu)
+        self.post_message(OthersRead(session, hearing, readings))
 
     @on(OthersRead)
     def _others_read(self, message: OthersRead) -> None:
-        if _question(message.session) == _question(self.exploration.session):
+        still_heard = message.hearing is self.exploration.hearing
+        if still_heard and _question(message.session) == _question(self.exploration.session):
             self.exploration.read_by_others(message.readings)
+            self._follow()
+
+    @work(thread=True, exclusive=True, group="leaf", exit_on_error=False)
+    def _ask_the_cpu(self, answerer: Answerer, hearing: object, leaf: tuple[int, int]) -> None:
+        """What the host's CPU itself says in a leaf: on a live host that may take a child process."""
+        self.post_message(LeafRead(hearing, leaf, read_host_leaf(answerer, *leaf)))
+
+    @on(LeafRead)
+    def _leaf_read(self, message: LeafRead) -> None:
+        if message.hearing is self.exploration.hearing:
+            self.exploration.leaf_read(message.leaf, message.said)
             self._follow()
 
     # --- showing -------------------------------------------------------------------------------------------
@@ -165,7 +191,17 @@ class ExplorerScreen(Questions, Errands):
             self._others_asked = None  # "ask again" makes it a new question
         elif self._others_asked != _question(session):
             self._others_asked = _question(session)
-            self.call_after_refresh(self._ask_the_others, session)  # what is asked for comes first
+            heard = self.exploration.reader.heard.fork()  # here: a thread could find it being emptied
+            # what is asked for comes first
+            self.call_after_refresh(self._ask_the_others, session, self.exploration.hearing, heard)
+        self._look_into_the_leaf(session)
+
+    def _look_into_the_leaf(self, session: Session) -> None:
+        """A CPUID leaf that is looked at is asked of the host's CPU too, once."""
+        leaf, hearing = session.leaf_wanted, self.exploration.hearing
+        if leaf is not None and self._leaf_asked != (hearing, leaf):
+            self.call_after_refresh(self._ask_the_cpu, session.source.answerer, hearing, leaf)
+        self._leaf_asked = None if leaf is None else (hearing, leaf)
 
     def _show(self) -> None:
         session, size = self.session, self.size

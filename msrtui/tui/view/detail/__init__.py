@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from msrtui.kvm.recorded import RecordedHost
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.why import reason
 from msrtui.report.sentences import bit_label
@@ -48,9 +47,7 @@ def _of_the_conversation(session: Session, width: int) -> list[Line]:
         case ("flag", str(name)):
             return flag_detail(state, name, qemu, width, session.events)
         case ("leaf", int(function), int(index)):
-            answerer = session.source.answerer
-            recording = answerer.recording if isinstance(answerer, RecordedHost) else None
-            return leaf_detail(state, recording, function, index, qemu, width)
+            return leaf_detail(state, session.leaves.get((function, index)), function, index, qemu, width)
         case ("parameter", str(module), str(name)):
             return parameter_detail(session.source.about, module, name, width, qemu)
         case ("list", ("index" | "feature") as which):

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from msrtui.catalog import short_name
 from msrtui.kvm import abi
 from msrtui.kvm.abi import REGISTERS
-from msrtui.kvm.recorded import Recording
 from msrtui.kvm.requests import CheckExtension, CpuidEntry
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.words import bits_of
 from msrtui.report.capability_uses import capability_use
 from msrtui.report.flag_uses import flag_uses
+from msrtui.report.readings import HostLeaf
 from msrtui.report.sentences import bit_label, not_done_text
 from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
 from msrtui.transcript.events import Event
@@ -104,16 +104,14 @@ def _steps(events: Sequence[Event], number: int) -> Iterator[tuple[Event, str]]:
 
 # --- a CPUID leaf ------------------------------------------------------------------------------------------------
 def leaf_detail(
-    state: State, recording: Recording | None, function: int, index: int, profile: QemuProfile, width: int
+    state: State, leaf: HostLeaf | None, function: int, index: int, profile: QemuProfile, width: int
 ) -> list[Line]:
     """One leaf of KVM's table: its registers beside the host's own, and the feature words made of them.
 
-    ``recording`` holds the host's CPUID and KVM_GET_EMULATED_CPUID; None: they are not known.
+    ``leaf`` is what the host's CPU and KVM_GET_EMULATED_CPUID say; None: they were not asked yet.
     """
     found = _entry(state.cpuid, function, index)
-    host = recording.host_cpuid.get((function, index)) if recording is not None else None
-    if recording is not None and host is None and recording.host_cpuid and recording.host_cpuid_incomplete is None:
-        host = (0, 0, 0, 0)  # a whole recording leaves out only leaves that are all zeros
+    host = leaf.cpu if leaf is not None else None
     lines = [*title(f"CPUID {function:#x}.{index:x}", "KVM_GET_SUPPORTED_CPUID", width), Line()]
     if found is None:
         said = (
@@ -122,8 +120,11 @@ def leaf_detail(
         lines += prose(said, width, "dim")
     registers = found[3:] if found is not None else None
     lines += _register_rows(registers, host, width)
-    if recording is not None:
-        lines += _emulated(recording, function, index, width)
+    if host is None:
+        said = "is not known here" if leaf is not None else "was not asked yet"
+        lines += prose(f"What the host's CPU says itself {said}.", width, "dim")
+    if leaf is not None and leaf.emulated is not None and any(leaf.emulated):
+        lines += _emulated(leaf.emulated, width)
     words = [w for w in profile.tables.words if w.kind == "cpuid" and (w.leaf, w.subleaf or 0) == (function, index)]
     for word in words:
         lines += _word_rows(state, word, registers, host, width)
@@ -156,19 +157,11 @@ def _register_rows(kvm: Sequence[int] | None, host: Sequence[int] | None, width:
             if bits:
                 said = " ".join(map(str, bits_of(bits)))
                 lines += prose(f"      KVM {verb} bits {said}", width, "dim", "      ")
-    if host is None:
-        lines += prose("What the host's CPU says itself is not known here.", width, "dim")
     return lines
 
 
-def _emulated(recording: Recording, function: int, index: int, width: int) -> list[Line]:
-    table = recording.emulated_cpuid
-    if table is None or table.errno is not None:
-        return []
-    entry = _entry(table.entries, function, index)
-    if entry is None or not any(entry[3:]):
-        return []
-    said = "  ".join(f"{name} {value:#x}" for name, value in zip(REGISTERS, entry[3:], strict=True) if value)
+def _emulated(registers: Sequence[int], width: int) -> list[Line]:
+    said = "  ".join(f"{name} {value:#x}" for name, value in zip(REGISTERS, registers, strict=True) if value)
     return [
         *heading("what KVM can emulate of it", width),
         *prose(f"{said} (KVM_GET_EMULATED_CPUID, which QEMU does not ask)", width, indent="  "),
