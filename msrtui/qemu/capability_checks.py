@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from msrtui.kvm.abi import Cap
 from msrtui.kvm.requests import Fd
+from msrtui.qemu.profile import QemuProfile
 
 
 class Ask(NamedTuple):
@@ -76,6 +77,50 @@ class Checks(NamedTuple):
     """kvm_irqchip_create tests KVM_CAP_IRQFD and ends QEMU without it."""
     irq_routing_first: bool = False
     """kvm_arch_init begins with a test of KVM_CAP_IRQ_ROUTING and fails without it."""
+
+
+class Start(NamedTuple):
+    """The checks of a QEMU with its options, in the order in which it comes to them; () where it does not.
+
+    What is in ``Checks`` has its name there. ``arch_first`` is kvm_arch_init's test of KVM_CAP_IRQ_ROUTING,
+    ``feature_list`` what kvm_get_supported_feature_msrs asks, ``cpu_pm`` what ``-overcommit cpu-pm=on`` adds;
+    ``irqchip`` begins kvm_irqchip_create, and ``irqchip_there`` goes on where the first was answered.
+    """
+
+    before_lists: tuple[Check, ...]
+    arch_first: tuple[Check, ...]
+    arch_before_lists: tuple[Check, ...]
+    feature_list: tuple[Check, ...]
+    arch_after_lists: tuple[Check, ...]
+    cpu_pm: tuple[Check, ...]
+    arch_last: tuple[Check, ...]
+    after_arch: tuple[Check, ...]
+    irqchip: tuple[Check, ...]
+    irqchip_there: tuple[Check, ...]
+    irqchip_routing: tuple[Check, ...]
+    split_routing: tuple[Check, ...]
+
+
+def start_of(profile: QemuProfile) -> Start:
+    """What this QEMU's start checks with the options of ``profile``, in order: startup.py walks it."""
+    checks, irqchip = CHECKS[profile.label], profile.kernel_irqchip
+    start = Start(
+        before_lists=checks.before_lists,
+        arch_first=_asks(Cap.IRQ_ROUTING) if checks.irq_routing_first else (),
+        arch_before_lists=checks.arch_before_lists,
+        feature_list=_asks(Cap.GET_MSR_FEATURES),
+        arch_after_lists=checks.arch_after_lists,
+        cpu_pm=CPU_PM if profile.cpu_pm else (),
+        arch_last=checks.arch_last,
+        after_arch=checks.after_arch,
+        irqchip=_asks(Cap.IRQCHIP) if irqchip else (),
+        irqchip_there=_asks(Cap.IRQFD) if irqchip and checks.irqchip_needs_irqfd else (),
+        irqchip_routing=checks.irqchip_routing if irqchip else (),
+        split_routing=checks.split_routing if profile.irqchip == "split" else (),
+    )
+    if profile.machine != "none":
+        return start
+    return Start(*(tuple(row for row in rows if not getattr(row, "machine", False)) for rows in start))
 
 
 def _asks(*caps: Cap) -> tuple[Check, ...]:

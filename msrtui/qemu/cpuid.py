@@ -14,6 +14,7 @@ from msrtui.kvm.abi import Cap
 from msrtui.kvm.requests import CheckExtension, CpuidEntry, GetDeviceAttr, GetSupportedCpuid, HostCpuid
 from msrtui.qemu import rules
 from msrtui.qemu.negotiation import Decision, Lineage, Negotiation, QemuExit, ask
+from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.state import KvmState
 
 CPUID_FULL = rules.register("cpuid-buffer-full", rules.KVM_C, "try_get_cpuid")
@@ -88,7 +89,8 @@ class FixUp:
 
     The rest is what a reason needs and cannot learn by trying the rule: ``decides`` are bits that are on or off by
     the rule alone, whatever KVM says of them. Of a rule that asks, ``sets`` are bits that it sets whether KVM has
-    them or not, and ``clears`` gives those that it takes, as far as what is known already tells.
+    them or not, and ``clears`` gives those that it takes, as far as what is known already tells. ``asks`` are the
+    capabilities that it may ask for with these options.
     """
 
     id: str
@@ -101,6 +103,7 @@ class FixUp:
     decides: int = 0
     sets: int = 0
     clears: Callable[[KvmState], int] = lambda _: 0
+    asks: Callable[[QemuProfile], tuple[Cap, ...]] = lambda _: ()
 
     def applies(self, version: tuple[int, int]) -> bool:
         """Whether this version of QEMU has the rule."""
@@ -122,12 +125,13 @@ def fix_up(
     decides: int = 0,
     sets: int = 0,
     clears: Callable[[KvmState], int] = lambda _: 0,
+    asks: Callable[[QemuProfile], tuple[Cap, ...]] = lambda _: (),
 ) -> Callable[[_Body], _Body]:
     """Register a rule of kvm_arch_get_supported_cpuid for one register; the arguments are FixUp's."""
 
     def enter(body: _Body) -> _Body:
         rules.register(rule_id, rules.KVM_C, "kvm_arch_get_supported_cpuid")
-        FIX_UPS.append(FixUp(rule_id, leaf, subleaf, register, since, until, body, decides, sets, clears))
+        FIX_UPS.append(FixUp(rule_id, leaf, subleaf, register, since, until, body, decides, sets, clears, asks))
         return body
 
     return enter
@@ -191,11 +195,16 @@ def _hypervisor_bit(_: KvmState, value: int) -> int:
     return value | _bits(31)
 
 
-@fix_up("tsc-deadline-needs-lapic", 0x1, "ECX", sets=_bits(24))
+def _timer(profile: QemuProfile) -> tuple[Cap, ...]:
+    return (Cap.TSC_DEADLINE_TIMER,) if profile.kernel_irqchip else ()
+
+
+@fix_up("tsc-deadline-needs-lapic", 0x1, "ECX", sets=_bits(24), asks=_timer)
 def _tsc_deadline(state: KvmState, value: int) -> Negotiation[int]:
     """tsc-deadline (24) is set where the local APIC is in the kernel and KVM has KVM_CAP_TSC_DEADLINE_TIMER."""
-    if state.profile.kernel_irqchip and (yield from _there(Cap.TSC_DEADLINE_TIMER)):
-        return value | _bits(24)
+    for capability in _timer(state.profile):
+        if (yield from _there(capability)):
+            return value | _bits(24)
     return value
 
 
@@ -205,11 +214,16 @@ def _x2apic(state: KvmState, value: int) -> int:
     return value if state.profile.kernel_irqchip else value & ~_bits(21)
 
 
-@fix_up("monitor-by-cpu-pm", 0x1, "ECX")
+def _exits(profile: QemuProfile) -> tuple[Cap, ...]:
+    return (Cap.X86_DISABLE_EXITS,) if profile.cpu_pm else ()
+
+
+@fix_up("monitor-by-cpu-pm", 0x1, "ECX", asks=_exits)
 def _monitor(state: KvmState, value: int) -> Negotiation[int]:
     """monitor (3) is set with cpu-pm=on where KVM can let MWAIT through (KVM_CAP_X86_DISABLE_EXITS bit 0)."""
-    if state.profile.cpu_pm and (yield from _there(Cap.X86_DISABLE_EXITS)) & 1:
-        return value | _bits(3)
+    for capability in _exits(state.profile):
+        if (yield from _there(capability)) & 1:
+            return value | _bits(3)
     return value
 
 
@@ -315,8 +329,12 @@ def _xcomp(half: int) -> _Body:
     return xcomp_guest_supp
 
 
-fix_up("xcomp-guest-supp-low", 0xD, "EAX", since=(7, 0))(_xcomp(0))
-fix_up("xcomp-guest-supp-high", 0xD, "EDX", since=(7, 0))(_xcomp(1))
+def _attributes(_: QemuProfile) -> tuple[Cap, ...]:
+    return (Cap.SYS_ATTRIBUTES,)
+
+
+fix_up("xcomp-guest-supp-low", 0xD, "EAX", since=(7, 0), asks=_attributes)(_xcomp(0))
+fix_up("xcomp-guest-supp-high", 0xD, "EDX", since=(7, 0), asks=_attributes)(_xcomp(1))
 
 
 @fix_up("topoext-always", 0x80000001, "ECX")
@@ -365,7 +383,13 @@ PARA_FEATURES = ((Cap.CLOCKSOURCE, 0), (Cap.NOP_IO_DELAY, 1), (Cap.PV_MMU, 2), (
 """What get_para_features makes of capabilities: (capability, bit of 4000_0001.EAX)."""
 
 
-@fix_up("para-features-from-capabilities", 0x40000001, "EAX", until=(5, 1))
+@fix_up(
+    "para-features-from-capabilities",
+    0x40000001,
+    "EAX",
+    until=(5, 1),
+    asks=lambda _: tuple(capability for capability, _bit in PARA_FEATURES),
+)
 def _para_features(state: KvmState, value: int) -> Negotiation[int]:
     """A KVM too old to have the leaf is asked for each paravirtual feature as a capability."""
     if (0x40000001, 0) in (state.cpuid or {}):

@@ -13,7 +13,7 @@ from msrtui.kvm import abi
 from msrtui.kvm.abi import Cap
 from msrtui.kvm.requests import CheckExtension, GetApiVersion, OpenDevice
 from msrtui.qemu import last_words
-from msrtui.qemu.capability_checks import CHECKS, CPU_PM, AskVm, Check, Checks, OnVm, Require
+from msrtui.qemu.capability_checks import AskVm, Check, OnVm, Require, Start, start_of
 from msrtui.qemu.msrs import kvm_get_supported_feature_msrs, kvm_get_supported_msrs
 from msrtui.qemu.negotiation import Negotiation, NotDone, ask, within
 from msrtui.qemu.profile import QemuProfile
@@ -42,8 +42,6 @@ def _run(checks: Iterable[Check], profile: QemuProfile, found: _Found) -> Negoti
             continue
         elif isinstance(check, OnVm):
             yield _not_done(check)
-        elif check.machine and profile.machine == "none":
-            continue
         elif isinstance(check, AskVm):
             yield NotDone("KVM_CHECK_EXTENSION", "vm", {"capability": check.cap.symbol})
         else:
@@ -63,7 +61,7 @@ def kvm_init(profile: QemuProfile) -> Negotiation[KvmState]:
 
 
 def _kvm_init(profile: QemuProfile) -> Negotiation[KvmState]:
-    checks, found = CHECKS[profile.label], _Found()
+    checks, found = start_of(profile), _Found()
     opened = yield from ask(OpenDevice())
     if opened.errno is not None:
         raise last_words.not_accessible(profile, opened.errno)
@@ -73,15 +71,16 @@ def _kvm_init(profile: QemuProfile) -> Negotiation[KvmState]:
     yield from _run(checks.before_lists, profile, found)
     state = yield from within("kvm_arch_init", _kvm_arch_init(profile, checks, found), phase="kvm_arch_init")
     yield from _run(checks.after_arch, profile, found)
-    if profile.kernel_irqchip:
+    if checks.irqchip:
         created = yield from within("kvm_irqchip_create", _kvm_irqchip_create(profile, checks, found))
         if not created:
             state = replace(state, profile=replace(profile, irqchip="off"))
     return state
 
 
-def _kvm_arch_init(profile: QemuProfile, checks: Checks, found: _Found) -> Negotiation[KvmState]:
-    if checks.irq_routing_first and (yield from kvm_check_extension(Cap.IRQ_ROUTING)) == 0:
+def _kvm_arch_init(profile: QemuProfile, checks: Start, found: _Found) -> Negotiation[KvmState]:
+    yield from _run(checks.arch_first, profile, found)
+    if checks.arch_first and found[Cap.IRQ_ROUTING] == 0:
         raise last_words.irq_routing_missing(profile)
     yield from _run(checks.arch_before_lists, profile, found)
     state = KvmState(profile)
@@ -92,27 +91,26 @@ def _kvm_arch_init(profile: QemuProfile, checks: Checks, found: _Found) -> Negot
     )
     state = replace(state, feature_msrs=feature_msrs)
     yield from _run(checks.arch_after_lists, profile, found)
-    if profile.cpu_pm:
-        yield from _run(CPU_PM, profile, found)
-        # a KVM from before 4.17 does not know the capability and so refuses to switch it on
-        if found[Cap.X86_DISABLE_EXITS] == 0 and (end := last_words.cpu_pm_refused(profile)):
-            raise end
+    yield from _run(checks.cpu_pm, profile, found)
+    # a KVM from before 4.17 does not know the capability and so refuses to switch it on
+    if checks.cpu_pm and found[Cap.X86_DISABLE_EXITS] == 0 and (end := last_words.cpu_pm_refused(profile)):
+        raise end
     yield from _run(checks.arch_last, profile, found)
     return state
 
 
-def _kvm_irqchip_create(profile: QemuProfile, checks: Checks, found: _Found) -> Negotiation[bool]:
+def _kvm_irqchip_create(profile: QemuProfile, checks: Start, found: _Found) -> Negotiation[bool]:
     """Whether KVM has an irqchip then. Without KVM_CAP_IRQCHIP QEMU goes on as with kernel-irqchip=off."""
-    if (yield from kvm_check_extension(Cap.IRQCHIP)) == 0 and not (yield from kvm_check_extension(Cap.S390_IRQCHIP)):
+    yield from _run(checks.irqchip, profile, found)
+    if found[Cap.IRQCHIP] == 0 and not (yield from kvm_check_extension(Cap.S390_IRQCHIP)):
         return False
-    if checks.irqchip_needs_irqfd and (yield from kvm_check_extension(Cap.IRQFD)) == 0:
+    yield from _run(checks.irqchip_there, profile, found)
+    if checks.irqchip_there and found[Cap.IRQFD] == 0:
         raise last_words.irqfd_missing()
-    split = profile.irqchip == "split"
-    if split:
+    if profile.irqchip == "split":
         yield NotDone("KVM_ENABLE_CAP", "vm", {"capability": Cap.SPLIT_IRQCHIP.symbol})
     else:
         yield NotDone("KVM_CREATE_IRQCHIP", "vm")
     yield from _run(checks.irqchip_routing, profile, found)
-    if split:
-        yield from _run(checks.split_routing, profile, found)
+    yield from _run(checks.split_routing, profile, found)
     return True

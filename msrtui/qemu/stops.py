@@ -18,6 +18,7 @@ from msrtui.qemu import last_words
 from msrtui.qemu.filtering import GuestCpu
 from msrtui.qemu.last_words import PROGRAM
 from msrtui.qemu.negotiation import Negotiation, QemuExit, ask
+from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.startup import kvm_check_extension
 from msrtui.qemu.state import KvmState
 from msrtui.qemu.words import Supported
@@ -235,11 +236,16 @@ def guest_phys_bits(state: KvmState, phys_bits: int) -> QemuExit | None:
     return _error(f"guest-phys-bits should be between 32 and {phys_bits}  (but is {bits})")
 
 
+def asked_for_a_vcpu(profile: QemuProfile) -> tuple[Cap, ...]:
+    """The capabilities that kvm_arch_init_vcpu asks for any vCPU (kvm_init_xsave: the size of its buffer)."""
+    return (Cap.XSAVE2,) if profile.version >= _XSAVE2_SINCE else ()
+
+
 def init_vcpu(state: KvmState, cpu: GuestCpu) -> Negotiation[QemuExit | None]:
     """kvm_arch_init_vcpu: from KVM_CREATE_VCPU to KVM_SET_MSRS, with KVM_SET_CPUID2 between the two ends."""
     xsave2: int | None = 0
-    if state.profile.version >= _XSAVE2_SINCE:
-        xsave2 = yield from kvm_check_extension(Cap.XSAVE2)
+    for capability in asked_for_a_vcpu(state.profile):
+        xsave2 = yield from kvm_check_extension(capability)
     if (end := (yield from mce_banks(state, cpu))) is not None:
         return end
     return xsave_buffer(state, xsave2)

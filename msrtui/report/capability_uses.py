@@ -1,17 +1,15 @@
 """What a capability of KVM's is for, where one QEMU asks for it, and what happens without it.
 
-Where it is asked comes from ``qemu.capability_checks``, QEMU's words at an end from ``qemu.last_words``.
+Where it is asked, and how QEMU ends without it, comes from ``qemu.capability_places``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from msrtui.kvm.abi import Cap
-from msrtui.qemu import last_words
-from msrtui.qemu.capability_checks import CHECKS, CPU_PM, Ask, AskVm, Check, OnVm, Require
-from msrtui.qemu.cpuid import PARA_FEATURES
+from msrtui.qemu.capability_checks import Ask, AskVm, Check, OnVm
+from msrtui.qemu.capability_places import READING, VCPU, VCPU_MCE, capability_places, end_without
 from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.sentences import _
@@ -31,18 +29,24 @@ class CapabilityUse(NamedTuple):
     end: QemuExit | None
 
 
-_PLACES = (
-    ("before_lists", _("kvm_init, before kvm_arch_init")),
-    ("arch_before_lists", _("kvm_arch_init, before the MSR lists")),
-    ("arch_after_lists", _("kvm_arch_init, after the MSR lists")),
-    ("arch_last", _("kvm_arch_init, at its end")),
-    ("after_arch", _("kvm_init, after kvm_arch_init")),
-    ("irqchip_routing", _("kvm_irqchip_create")),
-    ("split_routing", _("kvm_irqchip_create, for a split irqchip")),
-)
-
-_XSAVE2_SINCE = (7, 0)
-"""From here on kvm_init_xsave asks for the size of the buffer."""
+_PLACES = {
+    "before_lists": _("kvm_init, before kvm_arch_init"),
+    "arch_first": _("kvm_arch_init, at its start"),
+    "arch_before_lists": _("kvm_arch_init, before the MSR lists"),
+    "feature_list": _("kvm_get_supported_feature_msrs"),
+    "arch_after_lists": _("kvm_arch_init, after the MSR lists"),
+    "cpu_pm": _("kvm_arch_init, for cpu-pm=on"),
+    "arch_last": _("kvm_arch_init, at its end"),
+    "after_arch": _("kvm_init, after kvm_arch_init"),
+    "irqchip": _("kvm_irqchip_create"),
+    "irqchip_there": _("kvm_irqchip_create"),
+    "irqchip_routing": _("kvm_irqchip_create"),
+    "split_routing": _("kvm_irqchip_create, for a split irqchip"),
+    READING: _("kvm_arch_get_supported_cpuid, while the feature words are read"),
+    VCPU: _("kvm_arch_init_vcpu, for each vCPU"),
+    VCPU_MCE: _("kvm_arch_init_vcpu, for each vCPU that has mce and mca"),
+}
+"""What ``qemu.capability_places`` calls a place, as people read it."""
 
 _PURPOSES: dict[Cap, str] = {
     Cap.IRQCHIP: _("an interrupt controller in the kernel"),
@@ -99,65 +103,18 @@ def capability_use(number: int, profile: QemuProfile) -> CapabilityUse:
         cap = Cap(number)
     except ValueError:
         return CapabilityUse("", False, (), _("QEMU's start does not ask for it."), None)
-    checks = CHECKS[profile.label]
-    steps = list(_steps(profile))
-    required = any(isinstance(step, Require) and step.cap == cap for _place, step in steps)
-    end = last_words.capability_missing(profile, cap) if required else None
-    if cap == Cap.IRQ_ROUTING and checks.irq_routing_first:
-        required, end = True, last_words.irq_routing_missing(profile)
-    elif cap == Cap.IRQFD and checks.irqchip_needs_irqfd and profile.kernel_irqchip:
-        required, end = True, last_words.irqfd_missing()
-    elif cap == Cap.X86_DISABLE_EXITS and profile.cpu_pm:
-        end = last_words.cpu_pm_refused(profile)
-        required = end is not None
-    asked = tuple(dict.fromkeys(place for place, step in steps if _asks(step, cap)))
-    return CapabilityUse(_PURPOSES.get(cap, ""), required, asked, _missing(cap, steps, asked, required), end)
-
-
-def _steps(profile: QemuProfile) -> Iterator[tuple[str, Check]]:
-    """Every check of this QEMU's start with where it stands, those around the tables included."""
-    checks = CHECKS[profile.label]
-    if checks.irq_routing_first:
-        yield _("kvm_arch_init, at its start"), Ask(Cap.IRQ_ROUTING)
-    for name, place in _PLACES:
-        if name == "irqchip_routing":
-            yield from _around_the_irqchip(profile)
-        if name == "split_routing" and profile.irqchip != "split":
-            continue
-        if name.startswith("irqchip") and not profile.kernel_irqchip:
-            continue
-        yield from ((place, step) for step in getattr(checks, name))
-        if name == "arch_before_lists":
-            yield _("kvm_get_supported_feature_msrs"), Ask(Cap.GET_MSR_FEATURES)
-        if name == "arch_after_lists" and profile.cpu_pm:
-            yield from ((_("kvm_arch_init, for cpu-pm=on"), step) for step in CPU_PM)
-    reading = _("kvm_arch_get_supported_cpuid, while the feature words are read")
-    if profile.kernel_irqchip:
-        yield reading, Ask(Cap.TSC_DEADLINE_TIMER)
-    if profile.version >= (7, 0):
-        yield reading, Ask(Cap.SYS_ATTRIBUTES)
-    if profile.version < (5, 2):
-        yield from ((reading, Ask(cap)) for cap, _bit in PARA_FEATURES)
-    if profile.cpu_pm:
-        yield reading, Ask(Cap.X86_DISABLE_EXITS)
-    if profile.version >= _XSAVE2_SINCE:
-        yield _("kvm_arch_init_vcpu, for each vCPU"), Ask(Cap.XSAVE2)
-    yield _("kvm_arch_init_vcpu, for each vCPU that has mce and mca"), Ask(Cap.MCE)
-
-
-def _around_the_irqchip(profile: QemuProfile) -> Iterator[tuple[str, Check]]:
-    if profile.kernel_irqchip:
-        yield _("kvm_irqchip_create"), Ask(Cap.IRQCHIP)
-        if CHECKS[profile.label].irqchip_needs_irqfd:
-            yield _("kvm_irqchip_create"), Ask(Cap.IRQFD)
+    steps = list(capability_places(profile))
+    end = end_without(cap, profile)
+    asked = tuple(dict.fromkeys(_PLACES[place] for place, step in steps if _asks(step, cap)))
+    return CapabilityUse(_PURPOSES.get(cap, ""), end is not None, asked, _missing(cap, steps, asked, end), end)
 
 
 def _asks(step: Check, cap: Cap) -> bool:
     return not isinstance(step, OnVm) and step.cap == cap
 
 
-def _missing(cap: Cap, steps: list[tuple[str, Check]], asked: tuple[str, ...], required: bool) -> str:
-    if required:
+def _missing(cap: Cap, steps: list[tuple[str, Check]], asked: tuple[str, ...], end: QemuExit | None) -> str:
+    if end is not None:
         return _("QEMU ends, saying:")
     if cap in _WITHOUT:
         return _WITHOUT[cap]
