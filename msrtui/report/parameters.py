@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from msrtui.kvm.abi import Cap
 from msrtui.report.sentences import _
 
 
@@ -59,7 +60,7 @@ PARAMETERS: dict[tuple[str, str], ParameterUse] = {
             ("word", "FEAT_PERF_CAPABILITIES"),
             ("bit", "FEAT_1_ECX", 15),
             *(("msr", index) for index in (0xC1, 0x186, 0x309, 0x38D, 0x38E, 0x38F)),
-            ("cap", 212),
+            ("cap", int(Cap.PMU_CAPABILITY)),
         ),
     ),
     ("kvm", "enable_virt_at_load"): ParameterUse(
@@ -71,7 +72,8 @@ PARAMETERS: dict[tuple[str, str], ParameterUse] = {
     ("kvm", "tdp_mmu"): ParameterUse(_("Which code keeps the second-level page tables. No list depends on it.")),
     ("kvm", "mmio_caching"): ParameterUse(_("Whether accesses to device memory are cached; SEV-ES needs it.")),
     ("kvm", "mitigate_smt_rsb"): ParameterUse(
-        _("On, guests may not stop the CPU themselves, which cpu-pm=on asks for."), (("cap", 143),)
+        _("On, guests may not stop the CPU themselves, which cpu-pm=on asks for."),
+        (("cap", int(Cap.X86_DISABLE_EXITS)),),
     ),
     ("kvm", "enable_vmware_backdoor"): ParameterUse(_("Guests get VMware's I/O port. No list depends on it.")),
     ("kvm", "force_emulation_prefix"): ParameterUse(
@@ -92,7 +94,7 @@ PARAMETERS: dict[tuple[str, str], ParameterUse] = {
     ),
     ("kvm_intel", "emulate_invalid_guest_state"): ParameterUse(
         _("States that VMX cannot enter are emulated; with it or unrestricted_guest SMBASE is in the index list."),
-        (("msr", 0x9E), ("cap", 117)),
+        (("msr", 0x9E), ("cap", int(Cap.X86_SMM))),
     ),
     ("kvm_intel", "flexpriority"): _secondary(_("A virtual APIC page")),
     ("kvm_intel", "enable_apicv"): _secondary(_("Interrupts without exits (APICv)"), _PINBASED),
