@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from msrtui.qemu.models import with_guest_lineage
+from msrtui.qemu.models import DEPENDENCY, with_guest_lineage
 from msrtui.qemu.negotiation import Decision
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.rules import RULES
@@ -131,4 +131,8 @@ def _step(step: Decision, qemu: QemuProfile, width: int) -> list[Line]:
     said = wrap(f"{decision_text(step, qemu)} → {after}", width - 3, "", "  ")
     rule = RULES[step.rule]
     where = wrap(f"{rule.file}: {rule.function}", width - 5, "dim")
-    return [Line(((" ", ""), *part.spans)) for part in said] + [Line((("   ", ""), *part.spans)) for part in where]
+    key = None
+    if step.rule == DEPENDENCY:  # to the bit that is off
+        key = ("bit", step.params["from"], bits_of(step.params["mask"])[0])
+    told = [Line(((" ", ""), *part.spans), None if place else key) for place, part in enumerate(said)]
+    return told + [Line((("   ", ""), *part.spans)) for part in where]
