@@ -109,6 +109,24 @@ def capability_use(number: int, profile: QemuProfile) -> CapabilityUse:
     return CapabilityUse(_PURPOSES.get(cap, ""), end is not None, asked, _missing(cap, steps, asked, end), end)
 
 
+class CheckedCapability(NamedTuple):
+    """One capability that a QEMU checks; ``on_vm``: only of a VM, so that /dev/kvm is not asked."""
+
+    cap: Cap
+    use: CapabilityUse
+    on_vm: bool
+
+
+def checked_capabilities(profile: QemuProfile) -> tuple[CheckedCapability, ...]:
+    """Every capability that this QEMU checks, each once: those that it cannot do without, then in QEMU's order."""
+    system: dict[Cap, bool] = {}
+    for _place, step in capability_places(profile):
+        if not isinstance(step, OnVm):
+            system[step.cap] = system.get(step.cap, False) or not isinstance(step, AskVm)
+    found = [CheckedCapability(cap, capability_use(cap, profile), not asked) for cap, asked in system.items()]
+    return tuple(sorted(found, key=lambda each: not each.use.required))
+
+
 def _asks(step: Check, cap: Cap) -> bool:
     return not isinstance(step, OnVm) and step.cap == cap
 

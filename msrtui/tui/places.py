@@ -37,6 +37,8 @@ def event_of(subject: Subject, events: Sequence[Event], count: int) -> int | Non
         return next((event.n for event in reversed(seen) if event.request == CheckExtension(subject[1])), None)  # type: ignore[arg-type]
     if subject[0] == "flag":
         return next((event.n for event in seen if event.decision and subject[1] in event.decision.sets), None)
+    if subject == ("list", "capabilities"):
+        return next((event.n for event in reversed(seen) if isinstance(event.request, CheckExtension)), None)
     if subject[0] == "list":
         phase = f"{subject[1]}_list"
         return next((event.n for event in reversed(seen) if event.phase == phase and event.kind == "ioctl"), None)

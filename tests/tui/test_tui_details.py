@@ -21,15 +21,18 @@ from msrtui.report.flag_uses import flag_uses, flags_with_uses_of_their_own
 from msrtui.report.lists import index_entries, index_map
 from msrtui.report.parameters import PARAMETERS
 from msrtui.report.readings import HostLeaf, read_host_leaf
+from msrtui.report.trace import event_document
 from msrtui.snapshot.sources import Source, open_source
 from msrtui.transcript.state import State
 from msrtui.tui.reader import Reader
 from msrtui.tui.view.detail.absent import absent_lines
 from msrtui.tui.view.detail.of_events import event_detail, ioctl_detail
 from msrtui.tui.view.detail.of_kvm import capability_detail, flag_detail, leaf_detail
-from msrtui.tui.view.detail.of_lists import list_detail
+from msrtui.tui.view.detail.of_lists import capabilities_detail, list_detail
 from msrtui.tui.view.detail.of_msrs import msr_detail
 from msrtui.tui.view.detail.of_parameters import parameter_detail
+from msrtui.tui.view.detail.of_words import Looks, word_detail
+from msrtui.tui.view.detail.parts import link_text
 from msrtui.tui.view.lines import Line
 
 HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"
@@ -96,6 +99,7 @@ def everything(host: Seen, profile: QemuProfile, width: int) -> Iterator[tuple[s
         yield which, list_detail(which, state, profile, width)
     for event in events:
         yield f"event {event.n}", event_detail(event, profile, width)
+    yield "capabilities", capabilities_detail(state, profile, width)
     known = evidence_at(state, host.source.about)
     for index in (0x38F, 0x48B, 0xCF, 0x1D9, 0xC0010200):
         yield hex(index), absent_lines(absences(index, known), width)
@@ -396,3 +400,53 @@ def test_an_msrs_detail_leads_to_its_lists_and_its_flag() -> None:
     host = seen(EPYC)
     lines = msr_detail(host.state, 0xC0000081, None, QEMU, 60)
     assert keys(lines)[:3] == [("list", "index"), ("list", "feature"), ("flag", "has_msr_star")]
+
+
+# --- all capabilities ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("label", labels())
+def test_the_list_of_capabilities_has_each_that_qemu_checks_once_the_required_first(label: str) -> None:
+    profile = QemuProfile(label)
+    host = seen(SKYLAKE, profile)
+    listed = [key[1] for key in keys(capabilities_detail(host.state, profile, 80)) if isinstance(key, tuple)]
+    uses = [capability_use(int(cap), profile) for cap in Cap]
+    assert len(listed) == len(set(listed)) == sum(bool(use.asked) for use in uses)
+    needed = [capability_use(number, profile).required for number in listed if isinstance(number, int)]
+    assert needed == sorted(needed, reverse=True)
+    assert sum(needed) == sum(use.required for use in uses)
+
+
+def test_a_listed_capability_has_kvms_answer_or_says_why_there_is_none() -> None:
+    host = seen(EPYC)
+    rows = {entry.key: entry.text.split() for entry in capabilities_detail(host.state, QEMU, 100) if entry.key}
+    assert rows["cap", Cap.GET_MSR_FEATURES][:2] == ["GET_MSR_FEATURES", str(host.state.capabilities[153])]
+    assert rows["cap", Cap.NR_VCPUS][1:4] == ["of", "a", "VM"]
+    before = {entry.key: entry.text.split() for entry in capabilities_detail(State(), QEMU, 100) if entry.key}
+    assert before["cap", Cap.GET_MSR_FEATURES][1:4] == ["not", "asked", "yet"]
+
+
+def test_a_capability_and_the_start_lead_to_the_list_of_capabilities() -> None:
+    host = seen(EPYC)
+    assert ("list", "capabilities") in keys(capability_detail(host.state, 153, QEMU, 60))
+    for event in host.reader.events:
+        linked = ("list", "capabilities") in keys(event_detail(event, QEMU, 60))
+        assert linked == (event.function in ("kvm_init", "kvm_arch_init")), event
+
+
+# --- words -----------------------------------------------------------------------------------------------------
+def test_a_dependency_leads_to_the_bit_that_is_off() -> None:
+    host = seen(EPYC, QemuProfile("10.2"))
+    word = host.reader.qemu.tables.word_by_name["FEAT_ARCH_CAPABILITIES"]
+    lines = word_detail(host.state, word, host.reader.qemu, Looks(80, 40, "as recorded"))
+    (told,) = [entry for entry in lines if "arch-capabilities is off" in entry.text]
+    assert told.key == ("bit", "FEAT_7_0_EDX", 29)
+
+
+def test_a_step_has_the_number_that_trace_gives_it() -> None:
+    host = seen(EPYC)
+    numbers = [event_document(event, QEMU)["n"] for event in host.reader.events]
+    for event, number in zip(host.reader.events, numbers, strict=True):
+        assert f"step {number} " in f"{event_detail(event, QEMU, 120)[0].text} "
+        assert link_text(("event", event.n), QEMU) == f"step {number}"
+    flag = text(flag_detail(host.state, "has_msr_star", QEMU, 100, host.reader.events))
+    at = next(event.n for event in host.reader.events if event.decision and "has_msr_star" in event.decision.sets)
+    assert f"step {at}, in" in flag

@@ -116,6 +116,7 @@ def test_what_has_a_digit_is_a_number_first_and_letters_are_a_name_first() -> No
         ("arch cap", ("word", "FEAT_ARCH_CAPABILITIES")),
         ("has_msr_star", ("flag", "has_msr_star")),
         ("leaf 7", ("leaf", 7, 0)),
+        ("capabilities", ("list", "capabilities")),
         ("leaf d 1", ("leaf", 0xD, 1)),
         ("0x40000001", ("leaf", 0x40000001, 0)),
         ("kvm_cap_irqchip", ("cap", 0)),

@@ -59,8 +59,8 @@ class Entry:
     """Something that can be gone to.
 
     ``subject`` is what the explorer looks at then: ("msr", index), ("word", FEAT_…), ("bit", FEAT_…, n),
-    ("flag", has_msr_…), ("leaf", function, index), ("cap", number), ("event", n). ``order``: among entries that
-    match equally well the lower one comes first.
+    ("flag", has_msr_…), ("leaf", function, index), ("cap", number), ("event", n),
+    ("list", "capabilities"). ``order``: among entries that match equally well the lower one comes first.
     """
 
     label: str
@@ -86,7 +86,7 @@ def entries(
         *_features(tables, state),
         *_flags(tables, state),
         *_leaves(tables, state),
-        *_capabilities(state),
+        *_capabilities(tables, state),
         *_parameters(parameters or {}),
         *_questions(events[: state.count]),
     )
@@ -172,13 +172,16 @@ def _leaves(tables: Tables, state: State) -> Iterator[Entry]:
         yield _entry(LEAF, 4, label, values, ("leaf", function, index), names, function)
 
 
-def _capabilities(state: State) -> Iterator[Entry]:
+def _capabilities(tables: Tables, state: State) -> Iterator[Entry]:
+    names = ("capabilities", "KVM_CHECK_EXTENSION")
+    label = f"capabilities QEMU {tables.label} checks"
+    yield _entry(CAPABILITY, 6, label, "what each is for, and KVM's answer", ("list", "capabilities"), names)
     for number in sorted({*(int(cap) for cap in Cap), *state.capabilities}):
         symbol = cap_symbol(number)
         answer = state.capabilities.get(number)
         said = f", KVM answers {answer}" if answer is not None else ""
-        names = (symbol.removeprefix("KVM_CAP_"),)
-        yield _entry(CAPABILITY, 6, symbol, f"number {number}{said}", ("cap", number), names, number)
+        short = symbol.removeprefix("KVM_CAP_")
+        yield _entry(CAPABILITY, 6, symbol, f"number {number}{said}", ("cap", number), (short,), number)
 
 
 def _parameters(parameters: Mapping[str, Mapping[str, str]]) -> Iterator[Entry]:
@@ -195,7 +198,7 @@ def _questions(events: Sequence[Event]) -> Iterator[Entry]:
         label = event.ioctl if event.request is None else question_text(event.request)
         numbers = event.request.indices if isinstance(event.request, GetMsrs) else ()
         names = [short_name(index) for index in numbers[:1]]
-        detail = f"step {event.n + 1}, in {event.function}"
+        detail = f"step {event.n}, in {event.function}"
         yield _entry(QUESTION, 7, label, detail, ("event", event.n), names, *numbers)
 
 

@@ -35,7 +35,7 @@ def _of_the_conversation(session: Session, width: int) -> list[Line]:
     """What is seldom the first thing to be looked at: imported when it is."""
     from msrtui.tui.view.detail.of_events import event_detail
     from msrtui.tui.view.detail.of_kvm import capability_detail, flag_detail, leaf_detail
-    from msrtui.tui.view.detail.of_lists import list_detail
+    from msrtui.tui.view.detail.of_lists import capabilities_detail, list_detail
     from msrtui.tui.view.detail.of_parameters import parameter_detail
 
     state, qemu = session.state, session.qemu
@@ -52,6 +52,8 @@ def _of_the_conversation(session: Session, width: int) -> list[Line]:
             return parameter_detail(session.source.about, module, name, width, qemu)
         case ("list", ("index" | "feature") as which):
             return list_detail(which, state, qemu, width)
+        case ("list", "capabilities"):
+            return capabilities_detail(state, qemu, width)
     return [
         line(" ", head("The start")),
         Line(),

@@ -10,7 +10,7 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.report.sentences import answer_text, decision_text, not_done_text, question_text
 from msrtui.report.wire import WireField, wire_of
 from msrtui.transcript.events import Event
-from msrtui.tui.view.detail.parts import fact, heading, links, prose, title
+from msrtui.tui.view.detail.parts import CAPABILITIES, fact, heading, links, prose, title
 from msrtui.tui.view.lines import Line, Role, dim, line
 
 _BYTES_A_LINE = 8
@@ -21,10 +21,17 @@ _ON_FD = {"system": "/dev/kvm", "vm": "the VM's file descriptor", "vcpu": "the v
 
 def event_detail(event: Event, qemu: QemuProfile, width: int) -> list[Line]:
     """One event: the question and the answer, or the decision, with all that came back."""
+    lines = _event_detail(event, qemu, width)
+    if event.function in ("kvm_init", "kvm_arch_init"):  # most of what they do is checking capabilities
+        lines += [Line(), *links([CAPABILITIES], qemu, width)]
+    return lines
+
+
+def _event_detail(event: Event, qemu: QemuProfile, width: int) -> list[Line]:
     if event.request is not None:
         return ioctl_detail(event, qemu, width)
     what = event.ioctl or {"decision": "decision", "end": "the end"}.get(event.kind, event.kind)
-    lines = [*title(what, f"step {event.n + 1}", width), *prose(f"in {event.function}", width, "dim"), Line()]
+    lines = [*title(what, f"step {event.n}", width), *prose(f"in {event.function}", width, "dim"), Line()]
     if event.end is not None:
         for text in event.end.text.splitlines():
             lines += prose(text, width, "bad")
@@ -48,7 +55,7 @@ def ioctl_detail(event: Event, profile: QemuProfile, width: int) -> list[Line]:
     request, reply = event.request, event.reply
     wire = wire_of(request, reply)
     what = request.ioctl or ("CPUID" if isinstance(request, HostCpuid) else "open")
-    lines = [*title(what, f"step {event.n + 1}", width), *prose(f"in {event.function}", width, "dim"), Line()]
+    lines = [*title(what, f"step {event.n}", width), *prose(f"in {event.function}", width, "dim"), Line()]
     lines += fact("asked", question_text(request), width)
     refused = reply.errno not in (None, errno.E2BIG)  # E2BIG is how KVM says how many there are
     lines += fact("answered", answer_text(request, reply), width, role="bad" if refused else "")

@@ -18,7 +18,7 @@ from msrtui.report.sentences import bit_label, not_done_text
 from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
-from msrtui.tui.view.detail.parts import Link, fact, heading, links, prose, title
+from msrtui.tui.view.detail.parts import CAPABILITIES, Link, fact, heading, links, prose, title
 from msrtui.tui.view.lines import Line, Span, dim, grouped, line, mark
 
 
@@ -36,7 +36,7 @@ def flag_detail(state: State, name: str, profile: QemuProfile, width: int, event
     lines += fact("here", _flag_here(state, row.index), width)
     for event in events[: state.count]:
         if event.decision is not None and event.decision.sets.get(name) is True:
-            lines += fact("set at", f"step {event.n + 1}, in {event.function}", width, key=("event", event.n))
+            lines += fact("set at", f"step {event.n}, in {event.function}", width, key=("event", event.n))
             break
     lines += heading(f"what QEMU {profile.label} does because of it", width)
     for use in flag_uses(name, profile):
@@ -75,12 +75,12 @@ def capability_detail(
     else:
         lines += prose("nowhere in its start, with these options", width, "dim")
     for event, text in _steps(events[: state.count], number):
-        lines += prose(f"→ step {event.n + 1}, in {event.function}: {text}", width, indent="  ", key=("event", event.n))
+        lines += prose(f"→ step {event.n}, in {event.function}: {text}", width, indent="  ", key=("event", event.n))
     lines += [*heading("without it", width), *prose(use.missing, width)]
     if use.end is not None:
         for text in use.end.text.splitlines():
             lines += prose(text, width, "bad", "  ")
-    return lines
+    return [*lines, Line(), *links([CAPABILITIES], profile, width)]
 
 
 def _capability_answer(state: State, number: int) -> str:

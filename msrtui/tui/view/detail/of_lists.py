@@ -1,4 +1,4 @@
-"""The detail view of one of KVM's two MSR lists as a whole."""
+"""The detail views of lists as a whole: KVM's two MSR lists, and the capabilities that QEMU checks."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from typing import Literal
 
 from msrtui.catalog import short_name
+from msrtui.kvm.abi import Cap
 from msrtui.qemu import tables
 from msrtui.qemu.profile import QemuProfile
+from msrtui.report.capability_uses import CheckedCapability, checked_capabilities
 from msrtui.report.lists import index_map
 from msrtui.report.shape import counted
 from msrtui.transcript.state import State
 from msrtui.tui.view.detail.parts import entry, heading, links, prose, title
-from msrtui.tui.view.lines import Line, Role, line
+from msrtui.tui.view.lines import Line, Role, dim, line
 
 
 def list_detail(
@@ -69,7 +71,7 @@ def _feature_list(state: State, profile: QemuProfile, width: int) -> list[Line]:
         return [*lines, *prose("Not known: the source does not say what KVM lists.", width)]
     if state.feature_null:
         text = "A null pointer: this KVM has no feature MSRs. Each counts as 0, and KVM is not asked."
-        return [*lines, *prose(text, width), *links([("cap", 153)], profile, width)]
+        return [*lines, *prose(text, width), *links([("cap", int(Cap.GET_MSR_FEATURES))], profile, width)]
     if state.feature_list is None:
         return [*lines, *prose("QEMU has not fetched it yet.", width)]
     words = profile.tables.word_by_msr
@@ -90,3 +92,31 @@ def _feature_list(state: State, profile: QemuProfile, width: int) -> list[Line]:
         for word in missing:
             lines += entry(word.index, word.name, width, ("word", word.name))
     return lines
+
+
+def capabilities_detail(state: State, profile: QemuProfile, width: int) -> list[Line]:
+    """Every capability that this QEMU checks: KVM's answer, and what it is for. A row leads to the capability."""
+    checked = checked_capabilities(profile)
+    lines = [*title(f"capabilities QEMU {profile.label} checks", "KVM_CHECK_EXTENSION", width), Line()]
+    lines += prose(f"{len(checked)} from its start to the first vCPU, with these options.", width)
+    needed = [row for row in checked if row.use.required]
+    for text, rows in (
+        (f"{len(needed)} it does not start without", needed),
+        (f"{len(checked) - len(needed)} it can do without", [row for row in checked if not row.use.required]),
+    ):
+        lines += heading(text, width)
+        lines += [part for row in rows for part in _checked(row, state, width)]
+    return lines
+
+
+def _checked(row: CheckedCapability, state: State, width: int) -> list[Line]:
+    """The name, the answer and the purpose in columns, or one behind the other where there is no room for them."""
+    name, key = row.cap.symbol.removeprefix("KVM_CAP_"), ("cap", int(row.cap))
+    answer = state.capabilities.get(int(row.cap))
+    said = "?" if int(row.cap) in state.capabilities else "of a VM" if row.on_vm else "not asked yet"
+    said = said if answer is None else f"{max(answer, 0):#x}" if answer > _MOST_IN_DECIMAL else str(max(answer, 0))
+    across = line(f" {name:<25} {said:<13}  ", dim(row.use.purpose), key=key)
+    return [across] if across.width <= width else prose(f"{name} {said} {row.use.purpose}", width, "", "  ", key)
+
+
+_MOST_IN_DECIMAL = 0xFFFF

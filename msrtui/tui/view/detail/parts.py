@@ -14,7 +14,11 @@ from msrtui.tui.view.lines import Line, Role, Span, dim, ends, head, line, wrap
 
 Link = tuple[object, ...]
 """Another subject: ("msr", index), ("word", FEAT_…), ("bit", FEAT_…, n), ("event", n), ("cap", number),
-("flag", name), ("leaf", function, index), ("parameter", module, name), ("list", "index" or "feature")."""
+("flag", name), ("leaf", function, index), ("parameter", module, name), ("list", "index", "feature" or
+"capabilities")."""
+
+CAPABILITIES: Link = ("list", "capabilities")
+"""All capabilities that QEMU checks."""
 
 
 WIDEST = 65
@@ -102,8 +106,10 @@ def link_text(link: Link, profile: QemuProfile) -> str:
             return cap_symbol(number)
         case ("leaf", int(function), int(index)):
             return f"CPUID {function:#x}.{index:x}"
+        case ("list", "capabilities"):
+            return f"capabilities QEMU {profile.label} checks"
         case ("event", int(number)):
-            return f"step {number + 1}"
+            return f"step {number}"
     return " ".join(str(part) for part in link[1:])
 
 
