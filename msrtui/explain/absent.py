@@ -35,6 +35,8 @@ class Absence:
     reasons: tuple[Finding, ...]
     decided: bool | None
     certainty: Certainty
+    nearest: bool = False
+    """``kernel`` is not the host's own series but the nearest that msrtui knows."""
 
 
 class Nearest(NamedTuple):
@@ -112,19 +114,19 @@ def _absence(which: ListName, index: int, evidence: Evidence) -> Absence:
     if which == "feature" and evidence.feature_list is None:
         reason = Finding(False, "no-feature-list", "feature-list-kernel")
         array = (entry or next(iter(entries.values()))).array
-        return Absence(which, array, near.name, (reason,), True, "sure")
+        return Absence(which, array, near.name, (reason,), True, "sure", not near.exact)
     if entry is None:
         return _other_kernel(which, entries, near)
     said = findings(entry.condition, evidence, index, entry.kernel)
     drops = dropped(which, index, evidence)
     if drops is not None:
-        sure = drops.sure and _holds_here(entries, near)
-        return Absence(which, entry.array, entry.kernel, (drops,), True, "sure" if sure else "expectation")
+        certainty: Certainty = "sure" if drops.sure and _holds_here(entries, near) else "expectation"
+        return Absence(which, entry.array, entry.kernel, (drops,), True, certainty, not near.exact)
     open_ones = tuple(found for found in said if found.holds is None)
     if not open_ones:
         kept = (Finding(True, "every-rule-keeps-it"),)
-        return Absence(which, entry.array, entry.kernel, kept, False, "expectation")
-    return Absence(which, entry.array, entry.kernel, open_ones, None, "expectation")
+        return Absence(which, entry.array, entry.kernel, kept, False, "expectation", not near.exact)
+    return Absence(which, entry.array, entry.kernel, open_ones, None, "expectation", not near.exact)
 
 
 def _holds_here(entries: dict[str, Entry], near: Nearest) -> bool:

@@ -208,25 +208,26 @@ def _by_vendor(keeps: Literal["intel", "amd"]) -> Rule:
     def rule(evidence: Evidence, _i: int, _k: str) -> Finding:
         vendor = evidence.vendor
         if vendor is None:
-            return _vendor_unknown(evidence)
+            return _vendor_unknown(evidence, keeps)
         params = {"module": names[keeps]}
         return Finding(vendor == keeps, "one-vendor-module", "vendor-module", evidence.vendor_sure, params)
 
     return rule
 
 
-def _vendor_unknown(evidence: Evidence) -> Finding:
+def _vendor_unknown(evidence: Evidence, known: Literal["intel", "amd", "nested"]) -> Finding:
+    """``known`` is what is known of the module that the MSR belongs to: it has it, or has it with nested on."""
     module = evidence.about.vendor_module
     if module is None:
-        return Finding(None, "vendor-module-not-known")
-    return Finding(None, "vendor-module-not-read", params={"module": module})
+        return Finding(None, "vendor-module-not-known", params={"known": known})
+    return Finding(None, "vendor-module-not-read", params={"module": module, "known": known})
 
 
 def _nested(evidence: Evidence, _i: int, _k: str) -> Finding:
     """The VMX MSRs: kvm_intel has them where a guest may have VMX."""
     vendor = evidence.vendor
     if vendor is None:
-        return _vendor_unknown(evidence)
+        return _vendor_unknown(evidence, "nested")
     if vendor == "amd":
         return Finding(False, "nested-is-not-vmx", "kvm-intel-nested", evidence.vendor_sure)
     on, sure = evidence.switched("kvm_intel", "nested"), True

@@ -53,8 +53,10 @@ RULES: Mapping[RuleId, Telling] = {
     "intel-pt-ranges": Telling(_("the CPU's Intel PT has {count} address registers")),
     "64-bit-kernel": Telling(_("only a 64-bit kernel has it (KVM's CPUID has no LM)")),
     "one-vendor-module": Telling(_("only {module} has it")),
-    "vendor-module-not-known": Telling(_("the vendor module decides, and which one is at work is not known")),
-    "vendor-module-not-read": Telling(_("the vendor module decides, and what {module} does msrtui does not know")),
+    "vendor-module-not-known": Telling(_("the vendor module decides: {known}; which one is at work is not known")),
+    "vendor-module-not-read": Telling(
+        _("the vendor module decides: {known}; what {module} does is not known to msrtui")
+    ),
     "nested": Telling(_("kvm_intel.nested is off"), _("kvm_intel.nested must be on")),
     "nested-is-not-vmx": Telling(_("kvm_amd never has it: nested guests there are SVM's, which has no such register")),
     "smm": Telling(_("this KVM does no SMM (KVM_CAP_X86_SMM is 0)"), _("KVM must be able to do SMM")),
@@ -106,7 +108,15 @@ REMEDIES: Mapping[RemedyId, str] = {
 }
 """What would bring it back, to be read after "with"."""
 
-_KINDS = {"general": _("general"), "fixed": _("fixed")}
+_PARAMETERS = {
+    "kind": {"general": _("general"), "fixed": _("fixed")},
+    "known": {
+        "intel": _("kvm_intel has it"),
+        "amd": _("kvm_amd has it"),
+        "nested": _("kvm_intel has it with nested=1, kvm_amd never"),
+    },
+}
+"""Parameters that are words of a sentence themselves."""
 
 
 def rule_text(absence: Absence) -> str:
@@ -128,8 +138,7 @@ def _rule(reason: Finding) -> str:
 
 def _words(reason: Finding) -> dict[str, Any]:
     """The parameters, with those that are words of a sentence in its language."""
-    kind = reason.params.get("kind")
-    return {**reason.params, "kind": _KINDS[kind]} if kind is not None else dict(reason.params)
+    return {name: _PARAMETERS.get(name, {}).get(value, value) for name, value in reason.params.items()}
 
 
 # --- for programs and people -------------------------------------------------------------------------------------
@@ -151,22 +160,38 @@ def worth_telling(found: tuple[Absence, ...]) -> tuple[Absence, ...]:
     return tuple(absence for absence in found if absence.array is not None or absence.list == "index")
 
 
-def sentences(absence: Absence) -> Iterator[str]:
-    """One absence in sentences: the array, the rule with what it is worth, what would bring it back."""
-    if absence.array is None:
-        yield _("Not in {list}: {rule}.").format(list=LIST_NAMES[absence.list], rule=rule_text(absence))
-        return
-    worth = _("sure") if absence.certainty == "sure" else _("expectation")
+def sentences(found: tuple[Absence, ...]) -> Iterator[tuple[list[Absence], list[str]]]:
+    """What is worth telling, in sentences: the array, the rule and what it is worth, what would bring the MSR back.
+
+    Lists of which the same is to be said stand in one sentence: the absences that it is of come with it.
+    """
+    alike: dict[tuple[object, ...], list[Absence]] = {}
+    for absence in worth_telling(found):
+        said = (rule_text(absence), remedy_text(absence), absence.kernel, absence.certainty)
+        alike.setdefault(said, []).append(absence)
+    for group in alike.values():
+        yield group, list(_sentences(group))
+
+
+def _sentences(group: list[Absence]) -> Iterator[str]:
+    absence = group[0]
+    lists = _(" nor in ").join(LIST_NAMES[each.list] for each in group)
     rule, remedy = rule_text(absence), remedy_text(absence)
-    yield _("Not in {list} ({array} of Linux {kernel}, {worth}): {rule}.").format(
-        list=LIST_NAMES[absence.list], array=absence.array, kernel=absence.kernel, worth=worth, rule=rule
-    )
+    if absence.array is None:
+        yield _("Not in {list}: {rule}.").format(list=lists, rule=rule)
+        return
+    arrays = _(" and ").join(dict.fromkeys(each.array for each in group if each.array is not None))
+    worth = _("sure") if absence.certainty == "sure" else _("expectation")
+    template = _("Not in {list} ({array} of Linux {kernel}, {worth}): {rule}.")
+    if absence.nearest:
+        template = _("Not in {list} ({array} of Linux {kernel}, the nearest that msrtui knows, {worth}): {rule}.")
+    yield template.format(list=lists, array=arrays, kernel=absence.kernel, worth=worth, rule=rule)
     if remedy:
         yield _("It would come back with {remedy}.").format(remedy=remedy)
 
 
 def absent_text(found: tuple[Absence, ...]) -> Iterator[str]:
     """The absences that are worth telling, as lines for ``get``."""
-    for absence in worth_telling(found):
-        for place, sentence in enumerate(sentences(absence)):
+    for _group, told in sentences(found):
+        for place, sentence in enumerate(told):
             yield from wrapped(sentence, "  " if not place else "    ", "    ")

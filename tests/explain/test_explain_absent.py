@@ -93,7 +93,7 @@ def test_nothing_known_decides_nothing_but_what_is_always_so() -> None:
             "AMD only",
             0xC0000104,
             Evidence(replace(HERE, vendor_module="kvm_pvm")),
-            Finding(None, "vendor-module-not-read", params={"module": "kvm_pvm"}),
+            Finding(None, "vendor-module-not-read", params={"module": "kvm_pvm", "known": "amd"}),
         ),
     ],
 )

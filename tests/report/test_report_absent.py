@@ -19,7 +19,16 @@ from msrtui.kvm.abi import Cap
 from msrtui.kvm.recorded import RecordedHost, Recording
 from msrtui.kvm.requests import CheckExtension
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.absent import REMEDIES, RULES, absent_text, remedy_text, rule_text, worth_telling
+from msrtui.report.absent import (
+    LIST_NAMES,
+    REMEDIES,
+    RULES,
+    absent_text,
+    remedy_text,
+    rule_text,
+    sentences,
+    worth_telling,
+)
 from msrtui.report.get import get_document, get_text, view_msr
 from msrtui.report.views import HostView, view_host
 from msrtui.snapshot.model import About
@@ -257,7 +266,8 @@ def test_get_tells_it_below_the_lists_and_as_json() -> None:
     profile = QemuProfile("7.2")
     view = view_msr(0x48B, profile, view_host("x", profile, source.answerer), about=source.about)
     text = get_text("x", source.about, profile, view)
-    told = text.index("Not in KVM's index list (emulated_msrs of Linux 6.12.107, sure): kvm_intel.nested is off.")
+    told = text.index("Not in KVM's index list nor in kvm_feature_msrs (emulated_msrs and msr_based_features of Linux")
+    assert "6.12.107, sure): kvm_intel.nested is off." in " ".join(text.split())
     assert text.index("in kvm_feature_msrs   no") < told < text.index("How it came to be")
     assert "It would come back with kvm_intel.nested=1." in text
     document = get_document("x", profile, view)
@@ -291,3 +301,37 @@ def test_the_apps_state_gives_the_same_answer_as_far_as_it_was_asked() -> None:
     assert absences(0xE1, evidence_at(reader.state, source.about)) == ()
     reader.ends(1)
     assert absences(0xE1, evidence_at(reader.state, source.about)) == absences(0xE1, evidence(SKYLAKE, 0xE1))
+
+
+# --- in words ----------------------------------------------------------------------------------------------------
+def told_of(name: str, index: int, about: About | None = None) -> list[str]:
+    return [" ".join(said) for _, said in sentences(absences(index, evidence(name, index, about)))]
+
+
+def test_what_is_the_same_of_both_lists_is_told_once_with_the_kernel_and_the_known_rule() -> None:
+    assert told_of(EPYC, 0x480) == [
+        "Not in KVM's index list nor in kvm_feature_msrs (emulated_msrs and msr_based_features of Linux 7.1.8, "
+        "the nearest that msrtui knows, expectation): the vendor module decides: kvm_intel has it with nested=1, "
+        "kvm_amd never; what kvm_pvm does is not known to msrtui."
+    ]
+
+
+def test_the_kernel_is_called_the_nearest_only_where_it_is_not_the_hosts_own() -> None:
+    assert all("nearest" not in said for index in EVERY for said in told_of(SKYLAKE, index))
+    elsewhere = replace(of(SKYLAKE), kernel="6.13.1")
+    about_a_kernel = [
+        said for index in EVERY for said in told_of(SKYLAKE, index, elsewhere) if "of Linux 6.12.107" in said
+    ]
+    assert about_a_kernel
+    assert all("of Linux 6.12.107, the nearest that msrtui knows, " in said for said in about_a_kernel)
+
+
+@pytest.mark.parametrize("name", [EPYC, SKYLAKE, "intel-skylake-nested0-bochs-linux6.12"])
+def test_no_sentence_of_an_msr_is_told_twice_and_every_absent_list_is_named(name: str) -> None:
+    for index in EVERY:
+        found = worth_telling(absences(index, evidence(name, index)))
+        said = told_of(name, index)
+        rules = [each.partition("): ")[2] for each in said if "): " in each]
+        assert len(rules) == len(set(rules)) or len({absence.kernel for absence in found}) > 1, hex(index)
+        for absence in found:
+            assert any(LIST_NAMES[absence.list] in each for each in said), hex(index)
