@@ -104,6 +104,8 @@ def _has(screen: Screen[object], action: str) -> bool:
 
 
 def _title(text: str) -> str:
-    """The first clause of a key's help, as a line of its own."""
-    clause = text.partition(";")[0].partition(":")[0]
+    """The first clause of a key's help, as much of it as leaves the second column where it is."""
+    clause = text.partition(";")[0].partition(":")[0].partition(" (")[0]
+    while len(clause) > _COLUMN - 2 and ", " in clause:
+        clause = clause.rpartition(", ")[0]
     return clause[:1].upper() + clause[1:]

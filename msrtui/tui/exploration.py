@@ -177,7 +177,7 @@ class Exploration:
 
     def leaf_read(self, leaf: tuple[int, int], said: HostLeaf) -> None:
         """What the host's CPU says in a CPUID leaf."""
-        self.session = replace(self.session, leaves={**self.session.leaves, leaf: said})
+        self._session = replace(self.session, leaves={**self.session.leaves, leaf: said})
 
     # --- selecting -----------------------------------------------------------------------------------------
     def look_at(self, subject: Subject, **changes: Any) -> None:

@@ -43,11 +43,12 @@ _WHILE_ASKING = ("level", "next_pane")
 
 
 class CpuNamed(Message):
-    """The host's CPU is called ``name``."""
+    """The CPU of the host that ``answerer`` speaks for is called ``name``."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, answerer: Answerer) -> None:
         super().__init__()
         self.name = name
+        self.answerer = answerer
 
 
 class OthersRead(Message):
@@ -142,12 +143,13 @@ class ExplorerScreen(Questions, Errands):
             leaves = [session.source.answerer.ask(HostCpuid(leaf, 0)).registers for leaf in BRAND_LEAVES]
             name = brand_of([registers for registers in leaves if registers is not None])
             if name is not None:
-                self.post_message(CpuNamed(name))
+                self.post_message(CpuNamed(name, session.source.answerer))
 
     @on(CpuNamed)
     def _cpu_named(self, message: CpuNamed) -> None:
-        self.exploration.cpu_named(message.name)
-        self._follow()
+        if message.answerer is self.exploration.session.source.answerer:  # else another was opened meanwhile
+            self.exploration.cpu_named(message.name)
+            self._follow()
 
     @work(thread=True, exclusive=True, group="others", exit_on_error=False)
     def _ask_the_others(self, session: Session, hearing: object, heard: Heard) -> None:
