@@ -80,6 +80,11 @@ def lost_note(name: str, outcome: Outcome, qemu: QemuProfile, cpu: str) -> str:
     word, guest = outcome.words[name], outcome.guest.get(name)
     if guest is None or guest.value != 0 or not word.kvm:
         return ""
+    if outcome.cpu is not None and outcome.cpu.request.takes_all:
+        if not word.supported:
+            return qemu_note(word)
+        if not word.migratable:
+            return migratable_note(word, qemu)
     last = guest.lineage[-1] if guest.lineage else None
     if last is not None and last.rule == models.DEPENDENCY:
         owner, mask = outcome.words[last.params["from"]], last.params["mask"]

@@ -13,8 +13,8 @@ from msrtui.report.capability_uses import CheckedCapability, checked_capabilitie
 from msrtui.report.lists import index_map
 from msrtui.report.shape import counted
 from msrtui.transcript.state import State
-from msrtui.tui.view.detail.parts import entry, heading, links, prose, title
-from msrtui.tui.view.lines import Line, Role, dim, line
+from msrtui.tui.view.detail.parts import WIDEST, entry, heading, links, prose, title
+from msrtui.tui.view.lines import Line, Role, dim, ends, line
 
 
 def list_detail(
@@ -110,13 +110,19 @@ def capabilities_detail(state: State, profile: QemuProfile, width: int) -> list[
 
 
 def _checked(row: CheckedCapability, state: State, width: int) -> list[Line]:
-    """The name, the answer and the purpose in columns, or one behind the other where there is no room for them."""
+    """The name, the answer and the purpose in columns; where there is no room for them the purpose is below."""
     name, key = row.cap.symbol.removeprefix("KVM_CAP_"), ("cap", int(row.cap))
     answer = state.capabilities.get(int(row.cap))
     said = "?" if int(row.cap) in state.capabilities else "of a VM" if row.on_vm else "not asked yet"
     said = said if answer is None else f"{max(answer, 0):#x}" if answer > _MOST_IN_DECIMAL else str(max(answer, 0))
-    across = line(f" {name:<25} {said:<13}  ", dim(row.use.purpose), key=key)
-    return [across] if across.width <= width else prose(f"{name} {said} {row.use.purpose}", width, "", "  ", key)
+    across = line(f" {name:<28} {said:<13}  ", dim(row.use.purpose), key=key)
+    if _COLUMNS_FROM <= width >= across.width:
+        return [across]
+    if len(name) + len(said) + 4 > width:
+        return prose(f"{name} {said} {row.use.purpose}", width, "", "  ", key)
+    below = [Line((("  ", ""), *part.spans)) for part in prose(row.use.purpose, width - 2, "dim")]
+    return [ends([f" {name}"], [f"{said} "], min(width, WIDEST), key), *below]
 
 
+_COLUMNS_FROM = 90
 _MOST_IN_DECIMAL = 0xFFFF

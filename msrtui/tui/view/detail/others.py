@@ -8,7 +8,7 @@ from itertools import groupby
 from msrtui.qemu.tables import FeatureWord
 from msrtui.tui.session import Reading
 from msrtui.tui.view.detail.parts import WIDEST
-from msrtui.tui.view.lines import Line, dim, ends, line, mark, wrap
+from msrtui.tui.view.lines import Line, cut, dim, ends, line, mark, wrap
 
 
 def others_lines(word: FeatureWord, readings: Sequence[Reading], qemu: str, width: int, rows: int) -> list[Line]:
@@ -28,7 +28,8 @@ def others_lines(word: FeatureWord, readings: Sequence[Reading], qemu: str, widt
         names = _names(group)
         sign = mark(" ▸ ") if here else "   "
         shown = value if here else dim(value)
-        lines.append(ends([sign, f"{names:<12} ", shown], [dim(f"{note} ")], min(width, WIDEST)))
+        room = min(width, WIDEST) - len(value) - 18
+        lines.append(ends([sign, f"{names:<12} ", shown], [*cut([dim(note)], room), " "], min(width, WIDEST)))
     return lines
 
 
