@@ -34,7 +34,7 @@ KEYMAP = (
     Key("N", "phase(1)", "N", "phase", "next phase", 11),
     Key("P", "phase(-1)", "P", "", "previous phase"),
     Key("less_than_sign", "ends(-1)", "<", "start", "before the first question", 9),
-    Key("greater_than_sign", "ends(1)", ">", "end", "the end of the conversation", 10),
+    Key("greater_than_sign", "ends(1)", ">", "end", "the end of the conversation", 8),
     Key("", "", "Arrows", "", "move in a list; j and k, PgUp and PgDn, Home and End as well", owner="list"),
     Key("enter", "open", "Enter", "why", "open what is selected: its bits, or why it is so", 2),
     Key(
@@ -47,7 +47,7 @@ KEYMAP = (
     Key("slash", "find", "/", "find", "find anything: a number, a name, a property, a bit, a capability", 5),
     Key("v", "what_if", "v", "what if", "another QEMU, machine, irqchip, -cpu: worked out again from what KVM said", 4),
     Key("m", "migratable", "m", "migratable", "migratable on or off", 12),
-    Key("x", "only", "x", "only changed", "in this list only what matters (flags, differences), or all again", 8),
+    Key("x", "only", "x", "only changed", "in this list only what matters (flags, differences), or all again", 10),
     Key("g", "grid", "g", "", "the 64-bit grid in place of the ladder, and back"),
     Key("r", "again", "r", "", "ask KVM everything again, step by step"),
     Key("o", "open_source", "o", "open", "another host: live, bundled, a file, over ssh", 6),

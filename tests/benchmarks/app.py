@@ -149,6 +149,10 @@ def main(arguments: list[str]) -> int:
             bare = first_paint(lone, b"all there is to see", runs, options.theme)
             ours = first_paint(app, b"FeatureWords", runs, options.theme)
     found: dict[str, Any] = {"first_paint_ms": ours, "bare_first_paint_ms": bare, "times_bare": ours / bare}
+    warm = Pty([*FENCED, options.source, "on", options.theme])
+    warm.until(b"FeatureWords")
+    warm.drawn()  # what is imported is compiled now: the compiler's memory is not the app's
+    warm.close()
     for diff in ("on", "off"):
         found[diff] = session(options.source, diff, options.theme)
     sys.stdout.write(json.dumps(found) + "\n" if options.json else table(found))
