@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
 from msrtui.tui.app import MsrtuiApp
 
+STYLES_AT_MOST = 6
+"""As few as a calm screen needs: plain, dim, heading, mark, alarm, and what is typed."""
 GOLDENS = Path(__file__).parent / "goldens"
 SIZES = ((80, 24), (120, 40), (200, 60))
 EPYC, SKYLAKE, NO_KVM = "amd-pvm-linux6.18", "intel-skylake-bochs-linux6.12", "amd-nosvm-tcg-linux6.12"
@@ -45,7 +48,11 @@ async def drawn(host: str, qemu: str, keys: tuple[str, ...], size: tuple[int, in
             await settled(pilot)
             await pilot.press(*keys)
             keys = ()
-        return "\n".join(strip.text.rstrip() for strip in app.screen._compositor.render_strips()) + "\n"
+        strips = app.screen._compositor.render_strips()
+        styles = [segment.style for strip in strips for segment in strip if segment.style and segment.text.strip()]
+        assert len({(style.color, style.bold, style.dim, style.reverse) for style in styles}) <= STYLES_AT_MOST
+        assert len({style.bgcolor for style in styles}) <= 2  # the row under the cursor, or a panel, has its own
+        return "\n".join(strip.text.rstrip() for strip in strips) + "\n"
 
 
 def same(name: str, text: str) -> None:
@@ -66,6 +73,16 @@ async def test_the_screen_is_the_one_that_was_looked_at(
 @pytest.mark.parametrize("tier", ["narrow", "ascii"])
 async def test_the_other_tiers(tier: str) -> None:
     same(f"first-80x24-{tier}", await drawn(EPYC, "7.2", (), (80, 24), tier))
+
+
+@pytest.mark.parametrize("path", sorted(GOLDENS.glob("*.txt")), ids=lambda path: path.stem)
+def test_each_screen_is_calm(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    width, height = (int(part) for part in re.findall(r"(\d+)x(\d+)", path.stem)[0])
+    assert sum(not character.isspace() for line in lines for character in line) <= 0.6 * width * height
+    assert not set("".join(lines)) & set("┌┐└┘├┤╭╮╰╯═║")
+    if width == 80 and "  q quit" in lines[-1]:
+        assert len([hint for hint in lines[-1].split("  ") if hint.strip()]) <= 8
 
 
 def test_no_golden_is_left_over() -> None:
