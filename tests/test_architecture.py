@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-HEADLESS = ("kvm", "qemu", "transcript", "catalog", "snapshot", "host", "explain", "report")
+HEADLESS = ("kvm", "qemu", "transcript", "catalog", "snapshot", "host", "compare", "explain", "report")
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys
@@ -42,7 +42,7 @@ def test_importing_all_of_a_layer_below_the_app_never_imports_textual(root: Path
     assert "textual" not in imported
 
 
-@pytest.mark.parametrize("layer", ["kvm", "qemu", "transcript", "catalog", "snapshot", "explain"])
+@pytest.mark.parametrize("layer", ["kvm", "qemu", "transcript", "catalog", "snapshot", "compare", "explain"])
 def test_the_core_needs_nothing_but_the_standard_library(root: Path, layer: str) -> None:
     code = IMPORT_ALL + "assert not {n for n in sys.modules} & {'rich', 'psutil', 'textual'}"
     command = [sys.executable, "-c", code, f"msrtui.{layer}"]

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from msrtui.kvm.collector import plain
 from msrtui.qemu import models, words
+from msrtui.qemu.both_ways import BothWays, Guests
 from msrtui.qemu.conversation import Outcome
 from msrtui.qemu.cpu_request import CpuRequest
 from msrtui.qemu.negotiation import Decision, QemuExit
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.words import SupportedWord, bits_of
 from msrtui.report.between import Versions, merge
-from msrtui.report.both_ways import BothWays, Guests
 from msrtui.report.heading import heading_lines
 from msrtui.report.sentences import bit_label, decision_text, names_in
 from msrtui.report.shape import columns, counted, wrapped

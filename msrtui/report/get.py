@@ -9,6 +9,7 @@ from msrtui.catalog import DecodedField, decode, names_of, short_name
 from msrtui.explain.absent import Absence, absences
 from msrtui.explain.evidence import evidence_at, evidence_of
 from msrtui.kvm import abi
+from msrtui.kvm.readings import MsrReading, read_feature_msrs, reading_of
 from msrtui.kvm.requests import GetMsrs
 from msrtui.qemu import rules
 from msrtui.qemu.conversation import MSR_IA32_UCODE_REV
@@ -19,7 +20,6 @@ from msrtui.qemu.words import bits_of
 from msrtui.report.absent import absence_document, absent_text
 from msrtui.report.heading import heading_lines
 from msrtui.report.lists import use_of
-from msrtui.report.readings import MsrReading, read_feature_msrs, reading_of
 from msrtui.report.sentences import bit_label, decision_text
 from msrtui.report.shape import aligned, grouped, hexed, marks, wrapped
 from msrtui.report.views import (

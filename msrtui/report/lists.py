@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 from msrtui.catalog import names_of, place, short_name
 from msrtui.kvm import abi
+from msrtui.kvm.readings import MsrReading, read_feature_msrs
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.heading import heading_lines
-from msrtui.report.readings import MsrReading, read_feature_msrs
 from msrtui.report.shape import NEVER, aligned, grouped, hexed, wrapped
 from msrtui.report.views import HostView
 from msrtui.snapshot.model import About

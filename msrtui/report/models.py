@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from msrtui.qemu.both_ways import Guests
 from msrtui.qemu.conversation import Outcome
 from msrtui.qemu.cpu_request import CpuRequest, definitions
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.between import Versions, merge
-from msrtui.report.both_ways import Guests
 from msrtui.report.heading import heading_lines
 from msrtui.report.shape import wrapped
 from msrtui.snapshot.model import About

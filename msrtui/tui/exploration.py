@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from msrtui.kvm.readings import HostLeaf, read_feature_msrs
 from msrtui.kvm.requests import MsrsReply
 from msrtui.qemu.cpu_request import parse, profile_for
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.readings import HostLeaf, read_feature_msrs
 from msrtui.snapshot.sources import Source
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from msrtui.errors import BadRequest
+from msrtui.kvm.readings import reading_of
 from msrtui.qemu.why import reason
 from msrtui.report.get import get_document, view_heard_msr
-from msrtui.report.readings import reading_of
 from msrtui.report.shape import hexed
 from msrtui.report.trace import event_document
 from msrtui.report.views import WordView

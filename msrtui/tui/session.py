@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from msrtui.kvm.readings import HostLeaf, MsrReading, reading_of
 from msrtui.kvm.requests import MsrsReply
 from msrtui.qemu.conversation import Outcome
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.readings import HostLeaf, MsrReading, reading_of
 from msrtui.snapshot.sources import Source
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State

@@ -11,6 +11,7 @@ import pytest
 from msrtui.explain.absent import absences
 from msrtui.explain.evidence import evidence_at
 from msrtui.kvm.abi import Cap, cap_symbol
+from msrtui.kvm.readings import HostLeaf, read_host_leaf
 from msrtui.kvm.recorded import RecordedHost, RecordedTable, Recording
 from msrtui.kvm.requests import CheckExtension, CpuidEntry, GetMsrs, GetSupportedCpuid
 from msrtui.qemu.capability_checks import CHECKS, Require
@@ -20,7 +21,6 @@ from msrtui.report.capability_uses import capability_use
 from msrtui.report.flag_uses import flag_uses, flags_with_uses_of_their_own
 from msrtui.report.lists import index_entries, index_map
 from msrtui.report.parameters import PARAMETERS
-from msrtui.report.readings import HostLeaf, read_host_leaf
 from msrtui.report.trace import event_document
 from msrtui.snapshot.sources import Source, open_source
 from msrtui.transcript.state import State

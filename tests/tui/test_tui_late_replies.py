@@ -12,9 +12,9 @@ from settling import settled
 from textual.pilot import Pilot
 
 from msrtui.kvm.heard import Heard
+from msrtui.kvm.readings import HostLeaf
 from msrtui.kvm.requests import AnyRequest, GetEmulatedCpuid, HostCpuid, R, Request
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.readings import HostLeaf
 from msrtui.snapshot.sources import Source, open_source
 from msrtui.tui.app import MsrtuiApp
 from msrtui.tui.screens.explorer import ExplorerScreen, LeafRead, OthersRead

@@ -18,9 +18,9 @@ from textual.widget import Widget
 from msrtui.errors import BadRequest
 from msrtui.host.reload import mark, reloaded
 from msrtui.kvm.heard import Heard
+from msrtui.kvm.readings import HostLeaf, read_host_leaf
 from msrtui.kvm.requests import Answerer, HostCpuid
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.readings import HostLeaf, read_host_leaf
 from msrtui.snapshot.sources import Source
 from msrtui.tui.exploration import Exploration
 from msrtui.tui.keymap import KEYMAP

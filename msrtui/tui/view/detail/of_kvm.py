@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from msrtui.catalog import short_name
 from msrtui.kvm import abi
 from msrtui.kvm.abi import REGISTERS
+from msrtui.kvm.readings import HostLeaf
 from msrtui.kvm.requests import CheckExtension, CpuidEntry
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.words import bits_of
 from msrtui.report.capability_uses import capability_use
 from msrtui.report.flag_uses import flag_uses
-from msrtui.report.readings import HostLeaf
 from msrtui.report.sentences import bit_label, not_done_text
 from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
 from msrtui.transcript.events import Event
