@@ -10,6 +10,7 @@ COMMANDS = {
     "verify": "msrtui's answers against a real QEMU's, on this machine",
     "features": "what a guest gets: every CPU feature, and why not more",
     "models": "which CPU models run here, and what the others lack",
+    "diff": "what differs between KVMs, and whether a guest can move",
     "decode": "raw CPUID of a libvirt XML or cpuid -r file, named",
     "capture": "a snapshot of this machine, or of others over ssh",
     "hosts": "the saved hosts that are brought along, or those in a folder",

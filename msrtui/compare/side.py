@@ -12,6 +12,7 @@ from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import Source
+from msrtui.transcript.state import State, state_at
 from msrtui.transcript.stepper import run
 
 
@@ -26,6 +27,8 @@ class Side:
     request: CpuRequest
     outcome: Outcome | None
     ended: QemuExit | None = None
+    state: State = field(default_factory=State, repr=False, compare=False)
+    """What KVM said by the end: both lists, the capabilities that QEMU checked, its CPUID table."""
     _guests: Guests | None = field(default=None, repr=False, compare=False)
     _made: dict[str, BothWays] = field(default_factory=dict, repr=False, compare=False)
 
@@ -60,5 +63,6 @@ def side_of(source: Source, qemu: QemuProfile, cpu: str = "host") -> Side:
     profile = profile_for(request, qemu)
     stepper = run(negotiate(profile, cpu=request), source.answerer)
     outcome = stepper.outcome
+    state = state_at(stepper.events, len(stepper.events))
     guests = None if outcome is None else Guests(outcome.state, outcome.words)
-    return Side(source.name, source.about, source.answerer, profile, request, outcome, stepper.ended, guests)
+    return Side(source.name, source.about, source.answerer, profile, request, outcome, stepper.ended, state, guests)

@@ -1,0 +1,63 @@
+"""``msrtui diff``: what differs between KVMs, and whether a guest can move from one to another."""
+
+from __future__ import annotations
+
+from msrtui.cli.options import SOURCE_HELP, Parser, add_json, add_profile, command_parser, profile_from
+from msrtui.cli.output import note, say, say_json
+from msrtui.errors import BadRequest
+
+_EPILOG = """Compares what KVM answers and what a guest gets. First the verdicts: whether a guest that runs on one host
+can move to the other, and if not, which bits are missing there and at which layer. With more than two the first is
+compared with each of the others. Order in a list, APIC ids, sizes and topology are no difference; kernels, microcode
+and module parameters are named, but hosts that answer the same are alike all the same.
+
+exit status: 0 alike, 1 they differ; with --can-move 0 the guest of A can move to B, 1 it cannot, 2 not known"""
+
+
+def parser() -> Parser:
+    """The command's options."""
+    made = command_parser("diff", "What differs between KVMs, and whether a guest can move.", _EPILOG)
+    made.add_argument("sources", metavar="SOURCE", nargs="+", help=f"two or more: {SOURCE_HELP.partition(' (')[0]}")
+    made.add_argument("--cpu", metavar="MODEL", default="host", help="the guest's -cpu (default host)")
+    made.add_argument(
+        "--can-move", action="store_true", help="only whether a guest can move from the first to the second"
+    )
+    how = made.add_mutually_exclusive_group()
+    add_json(how)  # type: ignore[arg-type]
+    how.add_argument("--markdown", action="store_true", help="for a ticket")
+    add_profile(made)
+    return made
+
+
+def run(arguments: list[str]) -> int:
+    """Print what differs; the exit code is the answer. Raises MsrtuiError where a source cannot be read."""
+    options = parser().parse_args(arguments)
+    if len(options.sources) < 2 or (options.can_move and len(options.sources) > 2):
+        wanted = "exactly two sources" if options.can_move else "two sources or more"
+        raise BadRequest(f"diff compares {wanted}; {len(options.sources)} given. msrtui hosts lists the bundled ones.")
+    profile = profile_from(options)
+
+    from msrtui.compare.differences import differences, matters
+    from msrtui.compare.side import side_of
+    from msrtui.compare.verdict import can_move
+    from msrtui.report import diff
+    from msrtui.snapshot.sources import open_source
+
+    sources = [open_source(text) for text in options.sources]
+    for source in sources:
+        if source.notice is not None:
+            note(source.notice)
+    sides = [side_of(source, profile, options.cpu) for source in sources]
+    first, *others = sides
+    verdicts = []
+    for other in others:
+        verdicts += [can_move(first, other)] if options.can_move else [can_move(first, other), can_move(other, first)]
+    found = differences(sides)
+    if options.json:
+        say_json(diff.diff_document(sides, found, verdicts))
+    else:
+        shown = diff.diff_markdown if options.markdown else diff.diff_text
+        say(shown(sides, None if options.can_move else found, verdicts))
+    if options.can_move:
+        return {"can": 0, "cannot": 1, "unknown": 2}[verdicts[0].answer]
+    return 1 if any(matters(each) for each in found) else 0

@@ -1,0 +1,99 @@
+"""What differs between sides, by what it is: what a guest sees, what KVM says, and what the host is.
+
+Order in a list is no difference. Of CPUID only QEMU's feature words are compared: the other leaves hold APIC ids,
+sizes and topology, which QEMU makes for each guest anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from msrtui.compare.side import Side
+from msrtui.kvm.abi import cap_symbol
+from msrtui.kvm.readings import MsrReading, read_feature_msrs
+from msrtui.qemu.tables import FeatureWord
+
+Kind = Literal["fact", "parameter", "capability", "index_list", "feature_list", "msr", "kvm", "guest"]
+"""``fact``: what the host is. ``parameter``: of a kvm module. ``capability``, ``index_list``, ``feature_list``,
+``msr``, ``kvm`` (the raw register of a feature word): KVM's answers. ``guest``: a feature word as a guest gets it."""
+FACTS = ("cpu", "vendor_module", "kernel", "microcode", "bios", "hypervisor", "carried_by")
+
+
+class Difference(NamedTuple):
+    """``values`` has one entry a side, in order: int, bool (in the list or not), str, or None for not known.
+
+    ``word``: the feature word that ``subject`` names, for ``kvm`` and ``guest``.
+    """
+
+    kind: Kind
+    subject: str
+    values: tuple[object, ...]
+    word: FeatureWord | None = None
+
+
+def differences(sides: Sequence[Side]) -> tuple[Difference, ...]:
+    """All that is not the same on every side; what no side knows is no difference."""
+    return tuple(each for each in _compared(sides) if len(set(each.values)) > 1)
+
+
+def matters(found: Difference) -> bool:
+    """Whether KVM answered, or a guest gets, another thing; facts and parameters are causes, not answers."""
+    return found.kind not in ("fact", "parameter")
+
+
+def _compared(sides: Sequence[Side]) -> Iterator[Difference]:
+    for name in FACTS:
+        yield Difference("fact", name, tuple(getattr(side.about, name) for side in sides))
+    parameters = {
+        (module, name): None for side in sides for module, known in side.about.parameters.items() for name in known
+    }
+    for module, name in sorted(parameters):
+        values = tuple(side.about.parameters.get(module, {}).get(name) for side in sides)
+        yield Difference("parameter", f"{module}.{name}", values)
+    yield from _capabilities(sides)
+    yield from _list("index_list", sides, lambda side: side.state.index_list)
+    yield from _list("feature_list", sides, lambda side: side.state.feature_list)
+    yield from _feature_msrs(sides)
+    yield from _words(sides)
+
+
+def _capabilities(sides: Sequence[Side]) -> Iterator[Difference]:
+    asked = sorted({number for side in sides for number in side.state.capabilities})
+    for number in asked:
+        yield Difference("capability", cap_symbol(number), tuple(side.state.capabilities.get(number) for side in sides))
+
+
+def _list(
+    kind: Literal["index_list", "feature_list"],
+    sides: Sequence[Side],
+    of: Callable[[Side], tuple[int, ...] | None],
+) -> Iterator[Difference]:
+    lists = [of(side) for side in sides]
+    for index in sorted({index for known in lists for index in known or ()}):
+        yield Difference(kind, hex(index), tuple(None if known is None else index in known for known in lists))
+
+
+def _feature_msrs(sides: Sequence[Side]) -> Iterator[Difference]:
+    read: list[dict[int, MsrReading]] = [
+        read_feature_msrs(side.answerer, side.state.feature_list or ()) for side in sides
+    ]
+    for index in sorted({index for readings in read for index in readings}):
+        values = tuple(readings[index].value if index in readings else None for readings in read)
+        yield Difference("msr", hex(index), values)
+
+
+def _words(sides: Sequence[Side]) -> Iterator[Difference]:
+    words = {word.name: word for side in sides for word in side.profile.tables.words}
+    for name, word in words.items():
+        found = [side.outcome.words.get(name) if side.outcome is not None else None for side in sides]
+        yield Difference("kvm", name, tuple(None if each is None else each.kvm for each in found), word)
+        yield Difference("guest", name, tuple(_guest_value(side, name) for side in sides), word)
+
+
+def _guest_value(side: Side, name: str) -> int | None:
+    """The word as the guest gets it; None where that is not known, bit for bit."""
+    if side.guest is None:
+        return None
+    low, high = (cpu.words[name].value if name in cpu.words else None for cpu in side.guest)
+    return low if low == high else None

@@ -1,0 +1,206 @@
+"""Two or more KVMs side by side, as text, Markdown and JSON: the verdicts first, then what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from msrtui.catalog import short_name
+from msrtui.compare.differences import Difference, matters
+from msrtui.compare.side import Side
+from msrtui.compare.verdict import Reason, Verdict
+from msrtui.kvm.collector import plain
+from msrtui.report.heading import qemu_of
+from msrtui.report.sentences import bit_label
+from msrtui.report.shape import aligned, counted, hexed, wrapped
+
+_WARNINGS = {"vendor": "The two CPUs are of different vendors: even where the bits agree, a guest notices."}
+_KINDS = {
+    "guest": "What a guest gets",
+    "msr": "Feature MSRs",
+    "feature_list": "The feature MSR list",
+    "index_list": "KVM's index list",
+    "capability": "Capabilities that QEMU checks",
+    "kvm": "What KVM says in the registers of feature words",
+    "parameter": "Module parameters",
+    "fact": "The hosts",
+}
+_NAMED = 6
+
+
+def reason_text(reason: Reason, verdict: Verdict) -> str:
+    """Why one bit is missing, in a sentence."""
+    name = bit_label(reason.word, reason.bit)
+    there = plain(verdict.target.name, 60)
+    match reason.layer:
+        case "kvm":
+            said = f"the KVM of {there} does not offer it"
+        case "not listed":
+            missing = f"MSR {reason.word.index:#x}" if reason.word.kind == "msr" else reason.word.where
+            said = (
+                f"the KVM of {there} lists no {missing}" if reason.word.kind == "msr" else f"{there} has no {missing}"
+            )
+        case "qemu":
+            said = f"QEMU {verdict.target.profile.label} takes it on {there}"
+        case "model":
+            said = f"{verdict.target.request.name} of QEMU {verdict.target.profile.label} has it not"
+        case "unknown":
+            said = f"what is known of {there} does not say"
+    return f"{name}: {said}"
+
+
+# --- for programs ------------------------------------------------------------------------------------------------
+def diff_document(sides: Sequence[Side], found: Sequence[Difference], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """``diff --json``."""
+    return {
+        "sources": [side.name for side in sides],
+        "qemu": sides[0].profile.label,
+        "cpu": sides[0].request.text,
+        "alike": not any(matters(each) for each in found),
+        "differences": [
+            {
+                "kind": each.kind,
+                "subject": each.subject,
+                "values": [_value(value) for value in each.values],
+                "cause": None,
+            }
+            for each in found
+        ],
+        "verdicts": [_verdict_document(verdict) for verdict in verdicts],
+        "groups": [{"hosts": group} for group in groups(sides, found)],
+    }
+
+
+def _verdict_document(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "from": verdict.source.name,
+        "to": verdict.target.name,
+        "verdict": verdict.answer,
+        "clean": verdict.clean,
+        "reasons": [
+            {
+                "word": reason.word.name,
+                "bit": reason.bit,
+                "name": reason.word.bits.get(reason.bit),
+                "layer": reason.layer,
+                "text": reason_text(reason, verdict),
+            }
+            for reason in verdict.reasons
+        ],
+        "warnings": [_WARNINGS[warning] for warning in verdict.warnings]
+        + ([plain(verdict.ends, 1000)] if verdict.ends is not None else []),
+    }
+
+
+def _value(value: object) -> object:
+    return hexed(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def groups(sides: Sequence[Side], found: Sequence[Difference]) -> list[list[str]]:
+    """The names of the sides that answered alike, in the order of the first of each."""
+    alike: dict[tuple[object, ...], list[str]] = {}
+    for place, side in enumerate(sides):
+        alike.setdefault(tuple(each.values[place] for each in found if matters(each)), []).append(side.name)
+    return list(alike.values())
+
+
+# --- for people --------------------------------------------------------------------------------------------------
+def diff_text(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: Sequence[Verdict]) -> str:
+    """Who is who, the verdicts, and what differs (None: not asked)."""
+    return "\n".join(_lines(sides, found, verdicts)) + "\n"
+
+
+def letter(place: int) -> str:
+    """A, B … Z, A1 …"""
+    return chr(ord("A") + place % 26) + (str(place // 26) if place >= 26 else "")
+
+
+def _lines(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: Sequence[Verdict]) -> Iterator[str]:
+    yield f"{qemu_of(sides[0].profile)}, -cpu {plain(sides[0].request.text)}"
+    names = {id(side): letter(place) for place, side in enumerate(sides)}
+    yield from aligned(
+        [
+            (
+                names[id(side)],
+                plain(side.name, 60),
+                plain(side.about.cpu or "", 40),
+                f"Linux {plain(side.about.kernel, 30)}" if side.about.kernel else "",
+                plain(side.about.vendor_module or "", 20),
+            )
+            for side in sides
+        ],
+        "",
+    )
+    yield ""
+    for verdict in verdicts:
+        yield from _verdict_lines(verdict, names[id(verdict.source)], names[id(verdict.target)])
+    for warning in dict.fromkeys(warning for verdict in verdicts for warning in verdict.warnings):
+        yield from wrapped(_WARNINGS[warning])
+    if found is None:
+        return
+    if not any(matters(each) for each in found):
+        yield ""
+        yield "KVM says the same on all of them, and a guest gets the same."
+    for kind, heading in _KINDS.items():
+        rows = [each for each in found if each.kind == kind]
+        if rows:
+            yield ""
+            yield f"{heading}: {counted(len(rows), 'difference', 'differences')}"
+            head = ("", *(letter(place) for place in range(len(sides))))
+            table = [head, *((_subject(each), *(_shown(value) for value in each.values)) for each in rows)]
+            right = frozenset() if kind in ("fact", "parameter") else frozenset(range(1, len(sides) + 1))
+            yield from aligned(table, "  ", right)
+
+
+def _verdict_lines(verdict: Verdict, source: str, target: str) -> Iterator[str]:
+    start = f"{source} -> {target}  "
+    if verdict.ends is not None:
+        yield from wrapped(f"does not start: {plain(verdict.ends, 300)}", start, " " * len(start))
+        return
+    if verdict.answer == "can":
+        clean = "" if verdict.clean else ", though it lacks something on both" if verdict.clean is False else ""
+        yield f"{start}can move{clean}"
+        return
+    sure = [reason for reason in verdict.reasons if reason.sure]
+    bits = counted(len(sure or verdict.reasons), "bit", "bits")
+    words = counted(len({reason.word.name for reason in sure or verdict.reasons}), "word", "words")
+    said = "cannot move" if verdict.answer == "cannot" else "not known"
+    what = f"{bits} in {words} that {source} gives a guest and {target} {'cannot' if sure else 'may not'}"
+    yield from wrapped(f"{said}: {what}", start, " " * len(start))
+    by_word: dict[str, list[Reason]] = {}
+    for reason in sure or verdict.reasons:
+        by_word.setdefault(reason.word.name, []).append(reason)
+    for reasons in by_word.values():
+        first = reasons[0]
+        labels = [bit_label(first.word, reason.bit) for reason in reasons]
+        more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
+        lists = (
+            f" ({target} lists no {first.word.index:#x})"
+            if first.layer == "not listed" and first.word.kind == "msr"
+            else ""
+        )
+        yield from wrapped(f"{' '.join(labels[:_NAMED])}{more}{lists}", f"        {first.word.short:20} ", " " * 29)
+
+
+def _subject(each: Difference) -> str:
+    if each.word is not None:
+        return each.word.short
+    if each.kind in ("msr", "index_list", "feature_list"):
+        name = short_name(int(each.subject, 16))
+        return f"{each.subject} {name}" if name else each.subject
+    return each.subject.removeprefix("KVM_CAP_")
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "?"
+    if isinstance(value, bool):
+        return "listed" if value else "-"
+    return f"{value:#x}" if isinstance(value, int) else plain(str(value), 60)
+
+
+# --- for a ticket ------------------------------------------------------------------------------------------------
+def diff_markdown(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: Sequence[Verdict]) -> str:
+    """The text in a fenced block, so that nothing in it is read as markup."""
+    text = diff_text(sides, found, verdicts)
+    return f"**msrtui diff**, QEMU {sides[0].profile.label}\n\n```text\n{text.replace('```', chr(39) * 3)}```\n"

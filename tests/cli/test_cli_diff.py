@@ -1,0 +1,118 @@
+"""``msrtui diff``: the exit code is the answer, the JSON is the contract's, the text says who, whether and what."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import EPYC, one_sentence
+
+from msrtui.cli.__main__ import main
+from msrtui.kvm.live import LiveHost
+from msrtui.resources import data_path
+
+SKYLAKE = "intel-skylake-bochs-linux6.12"
+NESTED0 = "intel-skylake-nested0-bochs-linux6.12"
+
+
+def document(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> dict[str, Any]:
+    assert main(["diff", "--json", *arguments]) == code
+    found = json.loads(capsys.readouterr().out)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_alike_is_0_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    found = document(capsys, 0, EPYC, EPYC)
+    assert found["alike"] is True
+    assert found["differences"] == []
+    assert found["groups"] == [{"hosts": [EPYC, EPYC]}]
+    assert main(["diff", EPYC, EPYC]) == 0
+    assert "a guest gets the same" in capsys.readouterr().out
+
+
+def test_the_contracts_shape(capsys: pytest.CaptureFixture[str]) -> None:
+    found = document(capsys, 1, "--qemu", "7.2", EPYC, SKYLAKE)
+    assert list(found) == ["sources", "qemu", "cpu", "alike", "differences", "verdicts", "groups"]
+    assert (found["sources"], found["qemu"], found["cpu"]) == ([EPYC, SKYLAKE], "7.2", "host")
+    there, back = found["verdicts"]
+    assert (there["from"], there["to"], there["verdict"], there["clean"]) == (EPYC, SKYLAKE, "cannot", True)
+    assert (len(there["reasons"]), len(back["reasons"])) == (11, 118)
+    assert "vendors" in there["warnings"][0]
+    reason = next(each for each in there["reasons"] if each["name"] == "mds-no")
+    assert reason == {
+        "word": "FEAT_ARCH_CAPABILITIES",
+        "bit": 5,
+        "name": "mds-no",
+        "layer": "kvm",
+        "text": f"mds-no: the KVM of {SKYLAKE} does not offer it",
+    }
+    by_subject = {(each["kind"], each["subject"]): each["values"] for each in found["differences"]}
+    assert by_subject["guest", "FEAT_ARCH_CAPABILITIES"] == ["0x69", "0x48"]
+    assert by_subject["msr", "0x10a"] == ["0x400000000c000069", "0x4000000008000048"]
+    assert by_subject["index_list", "0x480"] == [False, True]
+    assert by_subject["parameter", "kvm_intel.nested"] == [None, "Y"]
+    assert found["groups"] == [{"hosts": [EPYC]}, {"hosts": [SKYLAKE]}]
+
+
+def test_one_parameter_is_all_that_differs_and_what_follows_from_it(capsys: pytest.CaptureFixture[str]) -> None:
+    found = document(capsys, 1, SKYLAKE, NESTED0)
+    parameters = [each["subject"] for each in found["differences"] if each["kind"] == "parameter"]
+    assert "kvm_intel.nested" in parameters
+    assert not [each for each in found["differences"] if each["kind"] == "fact"]
+    guest = {each["subject"] for each in found["differences"] if each["kind"] == "guest"}
+    assert guest == {"FEAT_1_ECX"} | {name for name in guest if name.startswith("FEAT_VMX")}
+
+
+@pytest.mark.parametrize(("one", "other", "code"), [(NESTED0, SKYLAKE, 0), (SKYLAKE, NESTED0, 1), (EPYC, EPYC, 0)])
+def test_can_move_is_the_exit_code(capsys: pytest.CaptureFixture[str], one: str, other: str, code: int) -> None:
+    found = document(capsys, code, "--can-move", one, other)
+    assert [verdict["verdict"] for verdict in found["verdicts"]] == ["can" if code == 0 else "cannot"]
+    assert found["alike"] is (one == other)
+    assert main(["diff", "--can-move", one, other]) == code
+    said = capsys.readouterr().out
+    assert "A -> B" in said
+    assert "B -> A" not in said
+    assert "What a guest gets" not in said
+
+
+def test_can_move_is_2_where_the_snapshot_does_not_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = json.loads(Path(data_path("snapshots", f"{SKYLAKE}.json")).read_text(encoding="utf-8"))
+    saved["kvm"]["feature_msrs"] = []
+    silent = tmp_path / "silent.json"
+    silent.write_text(json.dumps(saved), encoding="utf-8")
+    assert main(["diff", "--can-move", SKYLAKE, str(silent)]) == 2
+    assert "not known" in capsys.readouterr().out
+
+
+def test_more_than_two_are_held_against_the_first(capsys: pytest.CaptureFixture[str]) -> None:
+    found = document(capsys, 1, SKYLAKE, EPYC, SKYLAKE)
+    assert [(each["from"], each["to"]) for each in found["verdicts"]][::2] == [(SKYLAKE, EPYC), (SKYLAKE, SKYLAKE)]
+    assert found["groups"] == [{"hosts": [SKYLAKE, SKYLAKE]}, {"hosts": [EPYC]}]
+
+
+def test_markdown_stands_in_a_fence_that_nothing_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = json.loads(Path(data_path("snapshots", f"{SKYLAKE}.json")).read_text(encoding="utf-8"))
+    saved["host"]["kernel"]["release"] = "6.1```\n# heading\x1b[31m"
+    hostile = tmp_path / "hostile.json"
+    hostile.write_text(json.dumps(saved), encoding="utf-8")
+    assert main(["diff", "--markdown", SKYLAKE, str(hostile)]) in (0, 1)
+    said = capsys.readouterr().out
+    assert said.count("```") == 2
+    assert "\x1b" not in said
+    assert "\n# heading" not in said
+
+
+@pytest.mark.parametrize("arguments", [[EPYC], ["--can-move", EPYC, EPYC, EPYC], [EPYC, "no-such-host"]])
+def test_what_cannot_be_compared_is_said_in_a_sentence(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert main(["diff", *arguments]) == 2
+    assert one_sentence(capsys.readouterr().err)
+
+
+def test_this_machine_beside_a_saved_one(live_kvm: LiveHost, capsys: pytest.CaptureFixture[str]) -> None:
+    found = document(capsys, 1, "--cpu", "qemu64", "live", SKYLAKE)
+    assert found["verdicts"][0]["verdict"] in ("can", "cannot")
