@@ -1,4 +1,4 @@
-"""The values of feature MSRs, as msrtui itself asks for them."""
+"""The values of feature MSRs, as msrtui itself asks for them; it listens as the tests beside it do."""
 
 from __future__ import annotations
 
