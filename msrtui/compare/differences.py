@@ -20,6 +20,10 @@ Kind = Literal["fact", "parameter", "capability", "index_list", "feature_list", 
 FACTS = ("cpu", "vendor_module", "kernel", "microcode", "bios", "hypervisor", "carried_by")
 
 
+_SAME: dict[object, object] = {"Y": "1", "N": "0"}
+"""A module parameter that became a bool says Y where it said 1."""
+
+
 class Difference(NamedTuple):
     """``values`` has one entry a side, in order: int, bool (in the list or not), str, or None for not known.
 
@@ -34,7 +38,7 @@ class Difference(NamedTuple):
 
 def differences(sides: Sequence[Side]) -> tuple[Difference, ...]:
     """All that is not the same on every side; what no side knows is no difference."""
-    return tuple(each for each in _compared(sides) if len(set(each.values)) > 1)
+    return tuple(each for each in _compared(sides) if len(set(map(_SAME.get, each.values, each.values))) > 1)
 
 
 def matters(found: Difference) -> bool:

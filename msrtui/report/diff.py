@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msrtui.catalog import short_name
+from msrtui.compare.causes import causes, ranked
 from msrtui.compare.differences import Difference, matters
 from msrtui.compare.side import Side
 from msrtui.compare.verdict import Reason, Verdict
@@ -51,7 +52,7 @@ def reason_text(reason: Reason, verdict: Verdict) -> str:
 
 # --- for programs ------------------------------------------------------------------------------------------------
 def diff_document(sides: Sequence[Side], found: Sequence[Difference], verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """``diff --json``."""
+    """``diff --json``; a ``cause`` is a guess, from what else differs."""
     return {
         "sources": [side.name for side in sides],
         "qemu": sides[0].profile.label,
@@ -62,9 +63,9 @@ def diff_document(sides: Sequence[Side], found: Sequence[Difference], verdicts: 
                 "kind": each.kind,
                 "subject": each.subject,
                 "values": [_value(value) for value in each.values],
-                "cause": None,
+                "cause": None if cause is None else cause.text,
             }
-            for each in found
+            for each, cause in zip(found, causes(found), strict=True)
         ],
         "verdicts": [_verdict_document(verdict) for verdict in verdicts],
         "groups": [{"hosts": group} for group in groups(sides, found)],
@@ -141,6 +142,7 @@ def _lines(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: 
     if not any(matters(each) for each in found):
         yield ""
         yield "KVM says the same on all of them, and a guest gets the same."
+    yield from _likely(found)
     for kind, heading in _KINDS.items():
         rows = [each for each in found if each.kind == kind]
         if rows:
@@ -150,6 +152,18 @@ def _lines(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: 
             table = [head, *((_subject(each), *(_shown(value) for value in each.values)) for each in rows)]
             right = frozenset() if kind in ("fact", "parameter") else frozenset(range(1, len(sides) + 1))
             yield from aligned(table, "  ", right)
+
+
+def _likely(found: Sequence[Difference]) -> Iterator[str]:
+    """What most likely made the differences, the cause of most first."""
+    likely = ranked(causes(found))
+    if likely:
+        yield ""
+        yield "Likely why"
+        for cause, count in likely:
+            yield from wrapped(
+                f"{plain(cause.text, 200)}  ({counted(count, 'difference', 'differences')})", "  ", "    "
+            )
 
 
 def _verdict_lines(verdict: Verdict, source: str, target: str) -> Iterator[str]:
