@@ -5,11 +5,14 @@ from __future__ import annotations
 from msrtui.cli.options import SOURCE_HELP, Parser, add_json, add_profile, command_parser, profile_from
 from msrtui.cli.output import note, say, say_json
 from msrtui.errors import BadRequest
+from msrtui.qemu.profile import DEFAULT_VERSION
 
 _EPILOG = """Compares what KVM answers and what a guest gets. First the verdicts: whether a guest that runs on one host
 can move to the other, and if not, which bits are missing there and at which layer. With more than two the first is
 compared with each of the others. Order in a list, APIC ids, sizes and topology are no difference; kernels, microcode
 and module parameters are named, but hosts that answer the same are alike all the same.
+With --qemu OLD --qemu NEW one host is read by both (whether a guest sees the same CPU after an upgrade: give its
+--machine too), or the first host by the one and the second by the other.
 
 exit status: 0 alike, 1 they differ; with --can-move 0 the guest of A can move to B, 1 it cannot, 2 not known"""
 
@@ -25,17 +28,22 @@ def parser() -> Parser:
     how = made.add_mutually_exclusive_group()
     add_json(how)  # type: ignore[arg-type]
     how.add_argument("--markdown", action="store_true", help="for a ticket")
-    add_profile(made)
+    add_profile(made, several=True)
     return made
 
 
 def run(arguments: list[str]) -> int:
     """Print what differs; the exit code is the answer. Raises MsrtuiError where a source cannot be read."""
     options = parser().parse_args(arguments)
-    if len(options.sources) < 2 or (options.can_move and len(options.sources) > 2):
-        wanted = "exactly two sources" if options.can_move else "two sources or more"
-        raise BadRequest(f"diff compares {wanted}; {len(options.sources)} given. msrtui hosts lists the bundled ones.")
-    profile = profile_from(options)
+    labels = options.qemu or [DEFAULT_VERSION]
+    names = options.sources * 2 if len(labels) == 2 and len(options.sources) == 1 else options.sources
+    if len(names) < 2 or len(labels) > 2 or (len(names) > 2 and (options.can_move or len(labels) == 2)):
+        wanted = "exactly two sources" if options.can_move or len(labels) > 1 else "two sources or more"
+        raise BadRequest(f"diff compares {wanted}, or one that two QEMUs read; msrtui hosts lists the bundled ones.")
+    profiles = []
+    for label in labels:
+        options.qemu = label
+        profiles.append(profile_from(options))
 
     from msrtui.compare.differences import differences, matters
     from msrtui.compare.side import side_of
@@ -43,11 +51,12 @@ def run(arguments: list[str]) -> int:
     from msrtui.report import diff
     from msrtui.snapshot.sources import open_source
 
-    sources = [open_source(text) for text in options.sources]
-    for source in sources:
+    opened = {text: open_source(text) for text in dict.fromkeys(names)}
+    for source in opened.values():
         if source.notice is not None:
             note(source.notice)
-    sides = [side_of(source, profile, options.cpu) for source in sources]
+    each = profiles if len(profiles) == 2 else profiles * len(names)
+    sides = [side_of(opened[text], profile, options.cpu) for text, profile in zip(names, each, strict=True)]
     first, *others = sides
     verdicts = []
     for other in others:

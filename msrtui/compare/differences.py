@@ -13,6 +13,7 @@ from msrtui.compare.side import Side
 from msrtui.kvm.abi import cap_symbol
 from msrtui.kvm.readings import MsrReading, read_feature_msrs
 from msrtui.qemu.tables import FeatureWord
+from msrtui.qemu.words import SupportedWord
 
 Kind = Literal["fact", "parameter", "capability", "index_list", "feature_list", "msr", "kvm", "guest"]
 """``fact``: what the host is. ``parameter``: of a kvm module. ``capability``, ``index_list``, ``feature_list``,
@@ -63,9 +64,11 @@ def _compared(sides: Sequence[Side]) -> Iterator[Difference]:
 
 
 def _capabilities(sides: Sequence[Side]) -> Iterator[Difference]:
-    asked = sorted({number for side in sides for number in side.state.capabilities})
-    for number in asked:
-        yield Difference("capability", cap_symbol(number), tuple(side.state.capabilities.get(number) for side in sides))
+    """Those that every side's QEMU checked: what one does not ask for is no answer of KVM's."""
+    asked = set(sides[0].state.capabilities).intersection(*(side.state.capabilities for side in sides[1:]))
+    for number in sorted(asked):
+        values = tuple(side.state.capabilities[number] for side in sides)
+        yield Difference("capability", cap_symbol(number), values)
 
 
 def _list(
@@ -88,16 +91,30 @@ def _feature_msrs(sides: Sequence[Side]) -> Iterator[Difference]:
 
 
 def _words(sides: Sequence[Side]) -> Iterator[Difference]:
-    words = {word.name: word for side in sides for word in side.profile.tables.words}
+    words = {_today(word.name): word for side in sides for word in side.profile.tables.words}
     for name, word in words.items():
-        found = [side.outcome.words.get(name) if side.outcome is not None else None for side in sides]
-        yield Difference("kvm", name, tuple(None if each is None else each.kvm for each in found), word)
+        found = [_supported(side, name) for side in sides]
+        if all(each is not None or side.outcome is None for each, side in zip(found, sides, strict=True)):
+            yield Difference("kvm", name, tuple(None if each is None else each.kvm for each in found), word)
         yield Difference("guest", name, tuple(_guest_value(side, name) for side in sides), word)
 
 
+def _today(name: str) -> str:
+    """A word's name in newer QEMUs: up to 7.0 the XCR0 components were called XSAVE components."""
+    return name.replace("FEAT_XSAVE_COMP_", "FEAT_XSAVE_XCR0_")
+
+
+def _supported(side: Side, name: str) -> SupportedWord | None:
+    if side.outcome is None:
+        return None
+    return next((word for known, word in side.outcome.words.items() if _today(known) == name), None)
+
+
 def _guest_value(side: Side, name: str) -> int | None:
-    """The word as the guest gets it; None where that is not known, bit for bit."""
+    """The word as the guest gets it, 0 where that QEMU has no such word; None where it is not known, bit for bit."""
     if side.guest is None:
         return None
-    low, high = (cpu.words[name].value if name in cpu.words else None for cpu in side.guest)
-    return low if low == high else None
+    one, other = (
+        next((word.value for known, word in cpu.words.items() if _today(known) == name), 0) for cpu in side.guest
+    )
+    return one if one == other else None

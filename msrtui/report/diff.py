@@ -56,6 +56,7 @@ def diff_document(sides: Sequence[Side], found: Sequence[Difference], verdicts: 
     return {
         "sources": [side.name for side in sides],
         "qemu": sides[0].profile.label,
+        **({"qemus": [side.profile.label for side in sides]} if _versions(sides) else {}),
         "cpu": sides[0].request.text,
         "alike": not any(matters(each) for each in found),
         "differences": [
@@ -111,13 +112,19 @@ def diff_text(sides: Sequence[Side], found: Sequence[Difference] | None, verdict
     return "\n".join(_lines(sides, found, verdicts)) + "\n"
 
 
+def _versions(sides: Sequence[Side]) -> bool:
+    """Whether not all are read by the same QEMU."""
+    return any(side.profile != sides[0].profile for side in sides)
+
+
 def letter(place: int) -> str:
     """A, B … Z, A1 …"""
     return chr(ord("A") + place % 26) + (str(place // 26) if place >= 26 else "")
 
 
 def _lines(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: Sequence[Verdict]) -> Iterator[str]:
-    yield f"{qemu_of(sides[0].profile)}, -cpu {plain(sides[0].request.text)}"
+    which = "each by its own QEMU" if _versions(sides) else qemu_of(sides[0].profile)
+    yield f"{which}, -cpu {plain(sides[0].request.text)}"
     names = {id(side): letter(place) for place, side in enumerate(sides)}
     yield from aligned(
         [
@@ -127,6 +134,7 @@ def _lines(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: 
                 plain(side.about.cpu or "", 40),
                 f"Linux {plain(side.about.kernel, 30)}" if side.about.kernel else "",
                 plain(side.about.vendor_module or "", 20),
+                qemu_of(side.profile) if _versions(sides) else "",
             )
             for side in sides
         ],
@@ -141,7 +149,7 @@ def _lines(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: 
         return
     if not any(matters(each) for each in found):
         yield ""
-        yield "KVM says the same on all of them, and a guest gets the same."
+        yield "KVM says the same on all sides, and a guest gets the same."
     yield from _likely(found)
     for kind, heading in _KINDS.items():
         rows = [each for each in found if each.kind == kind]

@@ -105,7 +105,36 @@ def test_markdown_stands_in_a_fence_that_nothing_ends(tmp_path: Path, capsys: py
     assert "\n# heading" not in said
 
 
-@pytest.mark.parametrize("arguments", [[EPYC], ["--can-move", EPYC, EPYC, EPYC], [EPYC, "no-such-host"]])
+def test_one_host_read_by_two_qemus(capsys: pytest.CaptureFixture[str]) -> None:
+    found = document(capsys, 1, "--qemu", "7.2", "--qemu", "10.2", EPYC)
+    assert (found["sources"], found["qemu"], found["qemus"]) == ([EPYC, EPYC], "7.2", ["7.2", "10.2"])
+    by_subject = {(each["kind"], each["subject"]): each["values"] for each in found["differences"]}
+    assert by_subject["guest", "FEAT_ARCH_CAPABILITIES"] == ["0x69", "0x0"]
+    assert {kind for kind, _ in by_subject} == {"guest"}
+    assert [each["verdict"] for each in found["verdicts"]] == ["can", "cannot"]
+    assert {each["name"] for each in found["verdicts"][1]["reasons"]} == {"erms", "fsrm"}
+
+
+def test_a_named_model_of_one_machine_type_is_the_same_cpu_in_both(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--machine", "pc-q35-7.2", "--cpu", "Skylake-Server-v4")
+    found = document(capsys, 0, "--qemu", "7.2", "--qemu", "8.2", *options, SKYLAKE)
+    assert found["alike"] is True
+    # up to 6.2 the words of XCR0 had another name; that is no difference
+    found = document(
+        capsys, 0, "--qemu", "6.2", "--qemu", "7.2", "--machine", "pc-q35-6.2", "--cpu", "Nehalem-v1", SKYLAKE
+    )
+    assert found["alike"] is True
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [EPYC],
+        ["--can-move", EPYC, EPYC, EPYC],
+        [EPYC, "no-such-host"],
+        ["--qemu", "7.2", "--qemu", "8.2", "--qemu", "10.0", EPYC],
+    ],
+)
 def test_what_cannot_be_compared_is_said_in_a_sentence(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
