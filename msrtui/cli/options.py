@@ -74,13 +74,12 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_profile(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """The options that say which QEMU is meant; ``several``: ``--qemu`` may be given more than once."""
     group = parser.add_argument_group("which QEMU")
-    again = "; twice: the QEMU of each side" if several else ""
     group.add_argument(
         "--qemu",
         metavar="VERSION",
         action="append" if several else "store",
         default=None if several else DEFAULT_VERSION,
-        help=f"its version, or auto: that of a QEMU that runs or is installed here (default {DEFAULT_VERSION}){again}",
+        help=f"its version, or auto: that of a QEMU that runs or is installed here (default {DEFAULT_VERSION})",
     )
     group.add_argument("--machine", metavar="TYPE", default="none", help="none, pc, q35, pc-q35-7.2 … (default none)")
     group.add_argument("--irqchip", choices=("on", "split", "off"), default="on", help="kernel-irqchip (default on)")
