@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from msrtui.compare.side import Side
+from msrtui.compare.side import Side, newest_name
 from msrtui.kvm.abi import cap_symbol
 from msrtui.kvm.readings import MsrReading, read_feature_msrs
 from msrtui.qemu.tables import FeatureWord
-from msrtui.qemu.words import SupportedWord
 
 Kind = Literal["fact", "parameter", "capability", "index_list", "feature_list", "msr", "kvm", "guest"]
 """``fact``: what the host is. ``parameter``: of a kvm module. ``capability``, ``index_list``, ``feature_list``,
-``msr``, ``kvm`` (the raw register of a feature word): KVM's answers. ``guest``: a feature word as a guest gets it."""
+``msr`` (its value, or ``refused`` or ``error``), ``kvm`` (the raw register of a CPUID word): KVM's answers.
+``guest``: a feature word as a guest gets it."""
 FACTS = ("cpu", "vendor_module", "kernel", "microcode", "bios", "hypervisor", "carried_by")
 
 
@@ -82,39 +82,39 @@ def _list(
 
 
 def _feature_msrs(sides: Sequence[Side]) -> Iterator[Difference]:
-    read: list[dict[int, MsrReading]] = [
-        read_feature_msrs(side.answerer, side.state.feature_list or ()) for side in sides
-    ]
-    for index in sorted({index for readings in read for index in readings}):
-        values = tuple(readings[index].value if index in readings else None for readings in read)
-        yield Difference("msr", hex(index), values)
+    """The values of those that every side lists; that one does not is the list's difference."""
+    lists = [side.state.feature_list for side in sides]
+    everywhere = set.intersection(*(set(known or ()) for known in lists))
+    read: list[dict[int, MsrReading]] = [read_feature_msrs(side.answerer, sorted(everywhere)) for side in sides]
+    for index in sorted(everywhere):
+        yield Difference("msr", hex(index), tuple(_msr_value(readings[index]) for readings in read))
+
+
+def _msr_value(reading: MsrReading) -> int | str | None:
+    return reading.value if reading.status in ("ok", "unknown") else reading.status
 
 
 def _words(sides: Sequence[Side]) -> Iterator[Difference]:
-    words = {_today(word.name): word for side in sides for word in side.profile.tables.words}
+    words = {newest_name(word.name): word for side in sides for word in side.profile.tables.words}
     for name, word in words.items():
-        found = [_supported(side, name) for side in sides]
-        if all(each is not None or side.outcome is None for each, side in zip(found, sides, strict=True)):
-            yield Difference("kvm", name, tuple(None if each is None else each.kvm for each in found), word)
+        if word.kind == "cpuid":
+            yield Difference("kvm", name, tuple(_raw(side, word) for side in sides), word)
         yield Difference("guest", name, tuple(_guest_value(side, name) for side in sides), word)
 
 
-def _today(name: str) -> str:
-    """A word's name in newer QEMUs: up to 7.0 the XCR0 components were called XSAVE components."""
-    return name.replace("FEAT_XSAVE_COMP_", "FEAT_XSAVE_XCR0_")
-
-
-def _supported(side: Side, name: str) -> SupportedWord | None:
-    if side.outcome is None:
+def _raw(side: Side, word: FeatureWord) -> int | None:
+    """What KVM's table has there: 0 where it has no such leaf, None where there is no table to look in."""
+    state = side.outcome.state if side.outcome is not None else None
+    if state is None or state.cpuid is None:
         return None
-    return next((word for known, word in side.outcome.words.items() if _today(known) == name), None)
+    return state.register(word.leaf, word.subleaf or 0, word.register) or 0
 
 
 def _guest_value(side: Side, name: str) -> int | None:
     """The word as the guest gets it, 0 where that QEMU has no such word; None where it is not known, bit for bit."""
     if side.guest is None:
         return None
-    one, other = (
-        next((word.value for known, word in cpu.words.items() if _today(known) == name), 0) for cpu in side.guest
-    )
+    if name not in side.guest_words:
+        return 0
+    one, other = (word.value for word in side.guest_words[name])
     return one if one == other else None

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from msrtui.kvm.requests import Answerer
 from msrtui.qemu.both_ways import BothWays, Guests
 from msrtui.qemu.conversation import Outcome, negotiate
 from msrtui.qemu.cpu_request import CpuRequest, parse, profile_for
+from msrtui.qemu.models import GuestWord
 from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.profile import QemuProfile
+from msrtui.qemu.words import SupportedWord
 from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import Source
 from msrtui.transcript.state import State, state_at
 from msrtui.transcript.stepper import run
+
+
+def newest_name(word: str) -> str:
+    """A feature word's name in newer QEMUs: up to 7.0 the XCR0 components were called XSAVE components."""
+    return word.replace("FEAT_XSAVE_COMP_", "FEAT_XSAVE_XCR0_")
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,8 @@ class Side:
     ended: QemuExit | None = None
     state: State = field(default_factory=State, repr=False, compare=False)
     """What KVM said by the end: both lists, the capabilities that QEMU checked, its CPUID table."""
+    words: Mapping[str, SupportedWord] = field(default_factory=dict, repr=False, compare=False)
+    """Every word that this side's QEMU knows, by its newest name; {} where QEMU ends before."""
     _guests: Guests | None = field(default=None, repr=False, compare=False)
     _made: dict[str, BothWays] = field(default_factory=dict, repr=False, compare=False)
 
@@ -52,6 +63,14 @@ class Side:
             self._made[self.request.text] = self._guests.guest(self.request)
         return self._made[self.request.text]
 
+    @cached_property
+    def guest_words(self) -> Mapping[str, tuple[GuestWord, GuestWord]]:
+        """Every word of the guest by its newest name, with what is not known off and on; {} without a guest."""
+        guest = self.guest
+        if guest is None:
+            return {}
+        return {newest_name(name): (word, guest.high.words[name]) for name, word in guest.low.words.items()}
+
     def with_cpu(self, request: CpuRequest) -> Side:
         """The same side for another ``-cpu`` that says nothing of migratable or the PMU; the words stay as they are."""
         return replace(self, request=request)
@@ -65,4 +84,6 @@ def side_of(source: Source, qemu: QemuProfile, cpu: str = "host") -> Side:
     outcome = stepper.outcome
     state = state_at(stepper.events, len(stepper.events))
     guests = None if outcome is None else Guests(outcome.state, outcome.words)
-    return Side(source.name, source.about, source.answerer, profile, request, outcome, stepper.ended, state, guests)
+    words = {} if outcome is None else {newest_name(name): word for name, word in outcome.words.items()}
+    about, answerer = source.about, source.answerer
+    return Side(source.name, about, answerer, profile, request, outcome, stepper.ended, state, words, guests)

@@ -8,7 +8,7 @@ from typing import Any
 from msrtui.catalog import short_name
 from msrtui.compare.causes import causes, ranked
 from msrtui.compare.differences import Difference, matters
-from msrtui.compare.side import Side
+from msrtui.compare.side import Side, newest_name
 from msrtui.compare.verdict import Reason, Verdict
 from msrtui.kvm.collector import plain
 from msrtui.report.heading import qemu_of
@@ -41,6 +41,8 @@ def reason_text(reason: Reason, verdict: Verdict) -> str:
             said = (
                 f"the KVM of {there} lists no {missing}" if reason.word.kind == "msr" else f"{there} has no {missing}"
             )
+        case "qemu" if newest_name(reason.word.name) not in verdict.target.words:
+            said = f"QEMU {verdict.target.profile.label} does not know {reason.word.name}"
         case "qemu":
             said = f"QEMU {verdict.target.profile.label} takes it on {there}"
         case "model":
@@ -177,7 +179,8 @@ def _likely(found: Sequence[Difference]) -> Iterator[str]:
 def _verdict_lines(verdict: Verdict, source: str, target: str) -> Iterator[str]:
     start = f"{source} -> {target}  "
     if verdict.ends is not None:
-        yield from wrapped(f"does not start: {plain(verdict.ends, 300)}", start, " " * len(start))
+        where = source if verdict.ends_on is verdict.source else target
+        yield from wrapped(f"does not start on {where}: {plain(verdict.ends, 300)}", start, " " * len(start))
         return
     if verdict.answer == "can":
         clean = "" if verdict.clean else ", though it lacks something on both" if verdict.clean is False else ""
@@ -196,11 +199,11 @@ def _verdict_lines(verdict: Verdict, source: str, target: str) -> Iterator[str]:
         first = reasons[0]
         labels = [bit_label(first.word, reason.bit) for reason in reasons]
         more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
-        lists = (
-            f" ({target} lists no {first.word.index:#x})"
-            if first.layer == "not listed" and first.word.kind == "msr"
-            else ""
-        )
+        lists = ""
+        if first.layer == "not listed" and first.word.kind == "msr":
+            lists = f" ({target} lists no {first.word.index:#x})"
+        elif first.layer == "qemu" and newest_name(first.word.name) not in verdict.target.words:
+            lists = f" (QEMU {verdict.target.profile.label} has no such word)"
         yield from wrapped(f"{' '.join(labels[:_NAMED])}{more}{lists}", f"        {first.word.short:20} ", " " * 29)
 
 

@@ -126,7 +126,31 @@ def test_a_kvm_that_cannot_be_used_runs_no_guest() -> None:
 def test_another_qemu_on_the_same_kvm() -> None:
     # 10.2 hides ARCH_CAPABILITIES from AMD guests; its filter would still let them through
     assert can_move(side(EPYC, "7.2"), side(EPYC, "10.2")).answer == "can"
-    # 10.0 adds erms and fsrm by itself; 7.2's filter knows nothing of that
+    # 10.0 adds erms and fsrm by itself, and 7.2's filter knows nothing of that; of some words it has not heard
     back = can_move(side(EPYC, "10.0"), side(EPYC, "7.2"))
-    assert [reason.word.bits[reason.bit] for reason in back.reasons] == ["erms", "fsrm"]
+    missing = {reason.word.bits[reason.bit]: (reason.word.name, reason.layer) for reason in back.reasons}
+    # (KVM answers 0: it is 10.0 that adds them)
+    assert missing.pop("erms") == ("FEAT_7_0_EBX", "kvm")
+    assert missing.pop("fsrm") == ("FEAT_7_0_EDX", "kvm")
+    assert missing.keys() == {"overflow-recov", "succor", "lfence-always-serializing"}
+    assert {word for word, _ in missing.values()} == {"FEAT_8000_0007_EBX", "FEAT_8000_0021_EAX"}
+    assert {layer for _, layer in missing.values()} == {"qemu"}
     assert back.answer == "cannot"
+
+
+def test_the_components_of_xsave_are_the_same_under_their_older_name() -> None:
+    # 6.2 calls them FEAT_XSAVE_COMP_LO, 7.2 FEAT_XSAVE_XCR0_LO
+    haswell = "intel-haswell-bochs-linux6.1"
+    for one, other in (("6.2", "7.2"), ("7.2", "6.2")):
+        verdict = can_move(side(haswell, one), side(haswell, other))
+        assert not [name for name in verdict.words if "XSAVE_COMP" in name or "XSAVE_XCR0" in name]
+        assert can_move(side(haswell, one, "Haswell-v4"), side(haswell, other, "Haswell-v4")).answer == "can"
+
+
+def test_enforce_ends_it_on_the_side_that_refuses() -> None:
+    there = can_move(side(SKYLAKE, cpu="Skylake-Server-v4,enforce"), side(EPYC, cpu="Skylake-Server-v4,enforce"))
+    assert there.answer == "cannot"
+    assert there.ends == "Host doesn't support requested features"
+    poor = can_move(side(SKYLAKE, cpu="host,enforce"), side(EPYC, cpu="host,+avx512f,enforce"))
+    assert poor.ends_on is poor.target
+    assert poor.answer == "cannot"
