@@ -133,7 +133,7 @@ def run(
     """
     if len(sources) > 1:
         raise BadRequest("Comparing hosts is not in this version: give one source.")
-    themes.choose(theme, os.environ)  # refused before the terminal is taken
+    themes.choose(theme, glyphs.original_environment())  # refused before the terminal is taken
     terminal.ready()
     driver = choice.driver_class(diff, os.environ, check=diff_check)
     app = MsrtuiApp(sources[0], qemu, cpu=cpu, at_start=step, theme=theme, tier=tier, driver_class=driver)

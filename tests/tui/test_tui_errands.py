@@ -188,3 +188,16 @@ async def test_a_host_over_ssh_that_cannot_be_had_is_said_in_a_sentence(need_too
         await settled(pilot)
         assert "Its name is not known here" in " ".join(text_of(running).split())
         assert session_of(running).source.name == EPYC
+
+
+async def test_a_row_is_copied_and_where_none_is_chosen_that_is_said() -> None:
+    running = app()
+    async with running.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("1", "home", "Y")
+        await pilot.pause()
+        assert running.copied == ["174 SYSENTER_CS"]
+        await pilot.press("4", "Y")
+        await pilot.pause()
+        assert len(running.copied) == 1
+        assert "No row is chosen here" in text_of(running)

@@ -17,7 +17,8 @@ from msrtui.kvm.requests import AnyRequest, GetEmulatedCpuid, HostCpuid, R, Requ
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source, open_source
 from msrtui.tui.app import MsrtuiApp
-from msrtui.tui.screens.explorer import ExplorerScreen, LeafRead, OthersRead
+from msrtui.tui.screens.background import LeafRead, OthersRead
+from msrtui.tui.screens.explorer import ExplorerScreen
 from msrtui.tui.session import Session
 
 EPYC = "amd-pvm-linux6.18"

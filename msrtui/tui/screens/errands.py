@@ -185,6 +185,8 @@ class Errands(Part):
         row = self.focused.row if isinstance(self.focused, LineList) else ""
         if row:
             self._copy(" ".join(row.split()), "")
+        else:
+            self._note("No row is chosen here: the arrows choose one.")
 
     def _copy(self, text: str, what: str) -> None:
         self.app.copy_to_clipboard(text)

@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import ClassVar
 
-from textual import on, work
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
-from textual.message import Message
 from textual.reactive import Reactive, reactive
 from textual.widget import Widget
 
 from msrtui.errors import BadRequest
 from msrtui.host.reload import mark, reloaded
-from msrtui.kvm.heard import Heard
-from msrtui.kvm.readings import HostLeaf, read_host_leaf
-from msrtui.kvm.requests import Answerer, HostCpuid
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source
 from msrtui.tui.exploration import Exploration
 from msrtui.tui.keymap import KEYMAP
-from msrtui.tui.others import read_by_others
 from msrtui.tui.places import pane_of
+from msrtui.tui.screens.background import Background
 from msrtui.tui.screens.errands import Errands
 from msrtui.tui.screens.questions import Questions
-from msrtui.tui.session import Reading, Session, Subject
-from msrtui.tui.view.brand import BRAND_LEAVES, brand, brand_of
+from msrtui.tui.session import Session, Subject
 from msrtui.tui.view.frame import PANE_TITLES, PANES, Box
 from msrtui.tui.view.picture import Picture, ask_keys, picture
 from msrtui.tui.widgets.ask_line import AskLine
@@ -42,41 +36,7 @@ _MOVES = ("down", "up", "j", "k", "pagedown", "pageup", "home", "end")
 _WHILE_ASKING = ("level", "next_pane")
 
 
-class CpuNamed(Message):
-    """The CPU of the host that ``answerer`` speaks for is called ``name``."""
-
-    def __init__(self, name: str, answerer: Answerer) -> None:
-        super().__init__()
-        self.name = name
-        self.answerer = answerer
-
-
-class OthersRead(Message):
-    """Other QEMUs' ``readings`` of what ``session`` shows, from what was heard in this ``hearing``."""
-
-    def __init__(self, session: Session, hearing: object, readings: tuple[Reading, ...]) -> None:
-        super().__init__()
-        self.session = session
-        self.hearing = hearing
-        self.readings = readings
-
-
-class LeafRead(Message):
-    """What the host's CPU ``said`` in a CPUID ``leaf``, in this ``hearing``."""
-
-    def __init__(self, hearing: object, leaf: tuple[int, int], said: HostLeaf) -> None:
-        super().__init__()
-        self.hearing = hearing
-        self.leaf = leaf
-        self.said = said
-
-
-def _question(session: Session) -> tuple[object, ...]:
-    """What the other QEMUs' readings depend on: who answers, the -cpu, and all of the profile but its version."""
-    return (id(session.source.answerer), session.cpu, replace(session.qemu, label=""))
-
-
-class ExplorerScreen(Questions, Errands):
+class ExplorerScreen(Questions, Errands, Background):
     """One KVM, one QEMU, step by step. Raises BadRequest where that QEMU has no such ``-cpu``."""
 
     # all of them before the widget with the focus hears them: keys typed ahead, or that a slow line brings in one
@@ -114,8 +74,6 @@ class ExplorerScreen(Questions, Errands):
         self._boxes: dict[str, Box] = {}
         self._pictured: tuple[Session, Size, bool] | None = None
         self._detailed: object = None
-        self._others_asked: object = None
-        self._leaf_asked: object = None
         self._mark = mark() if source.live else {}
         self._since = time.strftime("%H:%M")
 
@@ -134,48 +92,6 @@ class ExplorerScreen(Questions, Errands):
         if self.exploration.session.source.live:
             self._name_the_cpu()
 
-    # --- what takes longer ---------------------------------------------------------------------------------
-    @work(thread=True, exclusive=True, group="cpu", exit_on_error=False)
-    def _name_the_cpu(self) -> None:
-        """Some KVM give no brand string in their table; then the instruction is asked, after the first paint."""
-        session = self.exploration.session
-        if brand(session.state.cpuid) is None:
-            leaves = [session.source.answerer.ask(HostCpuid(leaf, 0)).registers for leaf in BRAND_LEAVES]
-            name = brand_of([registers for registers in leaves if registers is not None])
-            if name is not None:
-                self.post_message(CpuNamed(name, session.source.answerer))
-
-    @on(CpuNamed)
-    def _cpu_named(self, message: CpuNamed) -> None:
-        if message.answerer is self.exploration.session.source.answerer:  # else another was opened meanwhile
-            self.exploration.cpu_named(message.name)
-            self._follow()
-
-    @work(thread=True, exclusive=True, group="others", exit_on_error=False)
-    def _ask_the_others(self, session: Session, hearing: object, heard: Heard) -> None:
-        """What other QEMUs make of it: ten conversations, from the replies in ``heard``, which is this thread's own."""
-        with session.source.answerer.held():
-            readings = read_by_others(heard, session.qemu, session.cpu)
-        self.post_message(OthersRead(session, hearing, readings))
-
-    @on(OthersRead)
-    def _others_read(self, message: OthersRead) -> None:
-        still_heard = message.hearing is self.exploration.hearing
-        if still_heard and _question(message.session) == _question(self.exploration.session):
-            self.exploration.read_by_others(message.readings)
-            self._follow()
-
-    @work(thread=True, exclusive=True, group="leaf", exit_on_error=False)
-    def _ask_the_cpu(self, answerer: Answerer, hearing: object, leaf: tuple[int, int]) -> None:
-        """What the host's CPU itself says in a leaf: on a live host that may take a child process."""
-        self.post_message(LeafRead(hearing, leaf, read_host_leaf(answerer, *leaf)))
-
-    @on(LeafRead)
-    def _leaf_read(self, message: LeafRead) -> None:
-        if message.hearing is self.exploration.hearing:
-            self.exploration.leaf_read(message.leaf, message.said)
-            self._follow()
-
     # --- showing -------------------------------------------------------------------------------------------
     def on_resize(self) -> None:
         """Everything has another place."""
@@ -189,21 +105,7 @@ class ExplorerScreen(Questions, Errands):
         """Show what the exploration came to."""
         self.exploration.asked_since(self._since)
         self.session = session = self.exploration.session
-        if session.others or not self.exploration.reader.at_end or session.outcome is None:
-            self._others_asked = None  # "ask again" makes it a new question
-        elif self._others_asked != _question(session):
-            self._others_asked = _question(session)
-            heard = self.exploration.reader.heard.fork()  # here: a thread could find it being emptied
-            # what is asked for comes first
-            self.call_after_refresh(self._ask_the_others, session, self.exploration.hearing, heard)
-        self._look_into_the_leaf(session)
-
-    def _look_into_the_leaf(self, session: Session) -> None:
-        """A CPUID leaf that is looked at is asked of the host's CPU too, once."""
-        leaf, hearing = session.leaf_wanted, self.exploration.hearing
-        if leaf is not None and self._leaf_asked != (hearing, leaf):
-            self.call_after_refresh(self._ask_the_cpu, session.source.answerer, hearing, leaf)
-        self._leaf_asked = None if leaf is None else (hearing, leaf)
+        self._look_further(session)
 
     def _show(self) -> None:
         session, size = self.session, self.size
