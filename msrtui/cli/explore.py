@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
+
 from msrtui.cli.commands import COMMANDS
 from msrtui.cli.options import SOURCE_HELP, Help, Parser, add_profile, profile_from
 from msrtui.errors import BadRequest
 from msrtui.qemu.cpu_request import parse
+from msrtui.qemu.profile import DEFAULT_VERSION, QemuProfile
 from msrtui.snapshot.sources import Source, may_be_source, no_such_source, open_source
 
 
@@ -43,7 +46,7 @@ def parser() -> Parser:
     made.add_argument(
         "--diff-check", action="store_true", help="do so, verify each frame, and say at the end what was sent"
     )
-    add_profile(made)
+    add_profile(made, several=True)
     return made
 
 
@@ -55,8 +58,9 @@ def run(arguments: list[str]) -> int:
     if arguments and not arguments[0].startswith("-"):
         _meant(arguments[0])  # first: the options behind a mistyped command would be complained of
     options = parser().parse_args(arguments)
-    profile = profile_from(options)
-    parse(options.cpu, profile)  # refused before anything is opened
+    profiles = _profiles(options)
+    for profile in profiles:
+        parse(options.cpu, profile)  # refused before anything is opened
     for text in options.sources:
         if text in COMMANDS:
             raise BadRequest(f"A command comes first, its options after it: msrtui {text} …")
@@ -68,7 +72,7 @@ def run(arguments: list[str]) -> int:
         raise BadRequest(f"The app needs the Python package {missing.name}; msrtui trace works without.") from None
     return app.run(
         sources,
-        profile,
+        profiles,
         cpu=options.cpu,
         step=options.step,
         theme=options.theme,
@@ -76,6 +80,18 @@ def run(arguments: list[str]) -> int:
         diff=options.diff,
         diff_check=options.diff_check,
     )
+
+
+def _profiles(options: Namespace) -> list[QemuProfile]:
+    """The QEMU that reads all, or two: the first reads the first source, the second the others."""
+    labels = options.qemu or [DEFAULT_VERSION]
+    if len(labels) > 2:
+        raise BadRequest("--qemu is given once, or twice to compare two QEMUs.")
+    profiles = []
+    for label in labels:
+        options.qemu = label
+        profiles.append(profile_from(options))
+    return profiles
 
 
 def _meant(word: str) -> None:

@@ -84,6 +84,8 @@ def _lines() -> Iterator[str]:
         yield from _command(each)
     yield roff.heading("KEYS")
     yield from _keys()
+    yield roff.heading("KEYS OF THE COMPARE SCREEN")
+    yield from _keys(compare=True)
     yield roff.heading("ENVIRONMENT")
     for name, meaning in ENVIRONMENT:
         yield from roff.tagged(roff.bold(name), meaning)
@@ -92,10 +94,10 @@ def _lines() -> Iterator[str]:
         yield from roff.tagged(roff.bold(status), meaning)
 
 
-def _keys() -> Iterator[str]:
-    from msrtui.tui.keymap import KEYMAP
+def _keys(*, compare: bool = False) -> Iterator[str]:
+    from msrtui.tui.keymap import COMPARE_KEYS, KEYMAP
 
-    for key in KEYMAP:
+    for key in COMPARE_KEYS if compare else KEYMAP:
         yield from roff.tagged(roff.bold(key.shown), key.help)
 
 

@@ -10,7 +10,7 @@ from msrtui.kvm.requests import Answerer
 from msrtui.qemu.both_ways import BothWays, Guests
 from msrtui.qemu.conversation import Outcome, negotiate
 from msrtui.qemu.cpu_request import CpuRequest, parse, profile_for
-from msrtui.qemu.models import GuestWord
+from msrtui.qemu.models import AMD_ALIASES, GuestWord
 from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.words import SupportedWord
@@ -71,9 +71,28 @@ class Side:
             return {}
         return {newest_name(name): (word, guest.high.words[name]) for name, word in guest.low.words.items()}
 
+    def guest_value(self, name: str) -> int | None:
+        """A word (by its newest name) as it leaves the filter, 0 where this QEMU has no such word.
+
+        What an AMD guest has at 8000_0001_EDX besides are copies of 1.EDX, which set no two hosts apart. None where
+        it is not known, bit for bit, or where QEMU ends before it makes a guest.
+        """
+        if self.guest is None:
+            return None
+        if name not in self.guest_words:
+            return 0
+        one, other = (_filtered(word) for word in self.guest_words[name])
+        return one if one == other else None
+
     def with_cpu(self, request: CpuRequest) -> Side:
         """The same side for another ``-cpu`` that says nothing of migratable or the PMU; the words stay as they are."""
         return replace(self, request=request)
+
+
+def _filtered(word: GuestWord) -> int | None:
+    """The value before realizefn adds AMD's copies."""
+    last = word.lineage[-1] if word.lineage else None
+    return last.before if last is not None and last.rule == AMD_ALIASES and word.value is not None else word.value
 
 
 def side_of(source: Source, qemu: QemuProfile, cpu: str = "host") -> Side:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
+from textual.screen import Screen
 
-from msrtui.errors import BadRequest
 from msrtui.qemu.profile import QemuProfile
 from msrtui.resources import data_path
 from msrtui.snapshot.sources import Source
@@ -48,7 +48,7 @@ def _collect_garbage() -> None:
 
 
 class MsrtuiApp(App[None]):
-    """Explores one source. ``copied`` are the values to print at the end."""
+    """Explores one source, or compares several, or one that two QEMUs read. ``copied`` is printed at the end."""
 
     TITLE = "msrtui"
     CSS_PATH: ClassVar[list[str | PurePath]] = [data_path("styles", f"{name}.tcss") for name in STYLES]
@@ -62,8 +62,8 @@ class MsrtuiApp(App[None]):
 
     def __init__(
         self,
-        source: Source,
-        qemu: QemuProfile,
+        source: Source | Sequence[Source],
+        qemu: QemuProfile | Sequence[QemuProfile],
         *,
         cpu: str = "host",
         at_start: bool = False,
@@ -72,8 +72,8 @@ class MsrtuiApp(App[None]):
         driver_class: type[Driver] | None = None,
     ) -> None:
         super().__init__(driver_class=driver_class)
-        self._source = source
-        self._qemu = qemu
+        self._sources = (source,) if isinstance(source, Source) else tuple(source)
+        self._qemus = (qemu,) if isinstance(qemu, QemuProfile) else tuple(qemu)
         self._cpu = cpu
         self._at_start = at_start
         self.copied: list[str] = []
@@ -84,9 +84,18 @@ class MsrtuiApp(App[None]):
         self._glyphs = glyphs.TABLES[glyphs.choose(tier, environment)]
         self.animation_level = "none"
 
-    def get_default_screen(self) -> ExplorerScreen:
-        """The explorer lies under all others; an empty screen under it would be styled, laid out and drawn first."""
-        return ExplorerScreen(self._source, self._qemu, self._glyphs, cpu=self._cpu, at_start=self._at_start)
+    def get_default_screen(self) -> Screen[None]:
+        """The explorer lies under all others; an empty screen under it would be styled, laid out and drawn first.
+
+        Where there is more than one source, or QEMU, it is the compare screen.
+        """
+        sources, qemus = self._sources, self._qemus
+        if len(sources) == len(qemus) == 1:
+            return ExplorerScreen(sources[0], qemus[0], self._glyphs, cpu=self._cpu, at_start=self._at_start)
+        from msrtui.tui.screens.compare import CompareScreen
+
+        both = sources * 2 if len(sources) == 1 else sources
+        return CompareScreen(both, qemus, self._glyphs, cpu=self._cpu)
 
     def refresh_css(self, animate: bool = True) -> None:
         """Style everything anew; while there is no screen, all styles are yet to be read, in the theme's colours."""
@@ -118,7 +127,7 @@ class MsrtuiApp(App[None]):
 
 def run(
     sources: Sequence[Source],
-    qemu: QemuProfile,
+    qemus: Sequence[QemuProfile],
     *,
     cpu: str = "host",
     step: bool = False,
@@ -127,16 +136,16 @@ def run(
     diff: str | None = None,
     diff_check: bool = False,
 ) -> int:
-    """Open the app on a source; returns the exit code. Raises MsrtuiError where there is no terminal or theme for it.
+    """Open the app on one source or several; returns the exit code.
+
+    Raises MsrtuiError where there is no terminal or theme for it.
 
     ``diff``, ``diff_check``: whether only cells that changed are sent, as in ``diff.choice``.
     """
-    if len(sources) > 1:
-        raise BadRequest("Comparing hosts is not in this version: give one source.")
     themes.choose(theme, glyphs.original_environment())  # refused before the terminal is taken
     terminal.ready()
     driver = choice.driver_class(diff, os.environ, check=diff_check)
-    app = MsrtuiApp(sources[0], qemu, cpu=cpu, at_start=step, theme=theme, tier=tier, driver_class=driver)
+    app = MsrtuiApp(sources, qemus, cpu=cpu, at_start=step, theme=theme, tier=tier, driver_class=driver)
     app.run()
     if driver is not None and driver.tally is not None:
         sys.stderr.write(f"{driver.tally}\n")

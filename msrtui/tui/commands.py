@@ -58,7 +58,7 @@ class Commands(Provider):
 
     def commands(self) -> Iterator[Command]:
         """All that the screen, or the app, has an action for."""
-        for key in KEYMAP:
+        for key in getattr(self.screen, "KEYS", KEYMAP):
             yield from self._of_key(key)
         if _has(self.screen, OPEN_SOURCE):
             for name in resources.bundled_hosts():

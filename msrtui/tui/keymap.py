@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from msrtui.tui.view.frame import PANE_TITLES
@@ -44,7 +45,7 @@ KEYMAP = (
     Key("right", "fold(1)", "Right", "", "show the bits of a word in the tree"),
     Key("right_square_bracket", "forward", "]", "", "forward again"),
     Key("colon", "ask", ":", "ask an MSR", "ask KVM for one MSR now, by number or name", 3),
-    Key("slash", "find", "/", "find", "find anything: a number, a name, a property, a bit, a capability", 5),
+    Key("slash", "find", "/", "find", "find anything: a number, a name, a property, a bit, a capability", 6),
     Key("v", "what_if", "v", "what if", "another QEMU, machine, irqchip, -cpu: worked out again from what KVM said", 4),
     Key("m", "migratable", "m", "migratable", "migratable on or off", 12),
     Key("x", "only", "x", "only changed", "in this list only what matters (flags, differences), or all again", 10),
@@ -52,6 +53,7 @@ KEYMAP = (
     Key("r", "again", "r", "", "ask KVM everything again, step by step"),
     Key("o", "open_source", "o", "open", "another host: live, bundled, a file, over ssh", 6),
     Key("s", "save", "s", "save", "save the snapshot, the screen (SVG, text), or what is selected (JSON)", 7),
+    Key("c", "compare", "c", "compare", "this host beside another one: what differs, whether a guest can move", 5),
     Key("u", "running", "u", "", "the QEMUs that run on this host, and what each one's -cpu gets"),
     Key(
         "ctrl+p",
@@ -75,9 +77,43 @@ KEYMAP = (
 )
 
 
-def key_line(width: int, limit: int = 8) -> str:
+COMPARE_KEYS = (
+    Key(
+        "tab",
+        "next_host(1)",
+        "Tab",
+        "next host",
+        "the next of the other hosts is B; with two, to the detail and back",
+        0,
+    ),
+    Key("shift+tab", "next_host(-1)", "Shift+Tab", "", "the host before is B"),
+    Key("", "", "Arrows", "", "move in the list; j and k, PgUp and PgDn, Home and End as well", owner="list"),
+    Key("enter", "open", "Enter", "why", "both lineages of the word under the cursor; what is folded opens", 1),
+    Key("x", "every", "x", "all rows", "all words, or only those that differ", 2),
+    Key("w", "swap", "w", "swap", "A is B and B is A", 3),
+    Key("v", "what_if(0)", "v", "what if", "another QEMU, machine, -cpu, for both sides", 4),
+    Key("V", "what_if(1)", "V", "", "another QEMU for B alone: does a guest see the same CPU after an upgrade"),
+    Key("m", "migratable", "m", "migratable", "migratable on or off, on both sides", 9),
+    Key("o", "add", "o", "add a host", "one more host: live, bundled, a file, over ssh", 6),
+    Key("e", "explore(0)", "e", "explore A", "explore A, at this word; Esc comes back", 7),
+    Key("E", "explore(1)", "E", "", "explore B, at this word"),
+    Key("slash", "find", "/", "find", "find a word or a bit by number or name", 8),
+    Key("s", "save", "s", "save", "save the comparison (text, JSON, Markdown) or the screen (SVG, text)", 10),
+    Key("y", "copy", "y", "", "copy the sentence of the selected row"),
+    Key("Y", "copy_row", "Y", "", "copy the row under the cursor"),
+    Key("ctrl+p", "command_palette", "Ctrl+P", "", "every command and theme", owner="textual"),
+    Key("ctrl+l", "redraw", "Ctrl+L", "", "draw everything anew", owner="app"),
+    Key("question_mark", "help", "?", "keys", "this list", 20),
+    Key("escape", "level", "Esc", "", "one level back"),
+    Key("ctrl+z", "suspend_process", "Ctrl+Z", "", "suspend; fg comes back", owner="app"),
+    Key("q", "quit", "q", "quit", "quit", 21, owner="app"),
+)
+"""The compare screen's own keys; those of the app mean the same on both."""
+
+
+def key_line(width: int, limit: int = 8, keymap: Sequence[Key] = KEYMAP) -> str:
     """As many hints as fit, at most ``limit``, in the keymap's order; keys and quit always among them."""
-    ranked = sorted((key for key in KEYMAP if key.rank is not None), key=lambda key: key.rank or 0)
+    ranked = sorted((key for key in keymap if key.rank is not None), key=lambda key: key.rank or 0)
     always = [key for key in ranked if key.action in ("help", "quit")]
     chosen = list(always)
     for key in ranked:

@@ -18,6 +18,7 @@ from msrtui.report.words import guest_word_document
 from msrtui.snapshot.capture import capture_here
 from msrtui.snapshot.codec import encode
 from msrtui.transcript.heard_lists import heard_lists
+from msrtui.tui.comparison import Comparison
 from msrtui.tui.session import Session
 from msrtui.tui.view.lines import Line
 
@@ -32,6 +33,17 @@ def snapshot_text(session: Session) -> str:
     if session.source.document is None:
         raise BadRequest("This source holds no snapshot to save.")
     return encode(session.source.document)
+
+
+def comparison_text(now: Comparison, kind: str) -> str:
+    """The two sides as ``msrtui diff`` prints them: ``json``, ``markdown`` or ``text``."""
+    from msrtui.report import diff
+
+    pair = now.pair
+    told = (pair.a, pair.b), now.found, (pair.there, pair.back)
+    if kind == "json":
+        return json.dumps(diff.diff_document(*told), indent=1) + "\n"
+    return diff.diff_markdown(*told) if kind == "markdown" else diff.diff_text(*told)
 
 
 def selection_text(session: Session, detail: Sequence[Line]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.worker import WorkerCancelled
 
+from msrtui.tui.screens.compare import CompareScreen
 from msrtui.tui.screens.explorer import ExplorerScreen
 
 
@@ -17,6 +18,9 @@ async def settled(pilot: Pilot[Any]) -> None:
         with suppress(WorkerCancelled):  # a newer one took its place
             await pilot.app.workers.wait_for_complete()
         await pilot.pause()
+        comparing = [screen.comparing for screen in pilot.app.screen_stack if isinstance(screen, CompareScreen)]
+        if any(each.missing() or not (each.comparison.common or each.comparison.many) for each in comparing):
+            continue
         screens = [screen for screen in pilot.app.screen_stack if isinstance(screen, ExplorerScreen)]
         if all(
             screen.session is not None

@@ -20,9 +20,10 @@ STYLES_AT_MOST = 6
 """As few as a calm screen needs: plain, dim, heading, mark, alarm, and what is typed."""
 GOLDENS = Path(__file__).parent / "goldens"
 SIZES = ((80, 24), (120, 40), (200, 60))
+NESTED0, SKYLAKE_OLD = "intel-skylake-nested0-bochs-linux6.12", "intel-skylake-bochs-linux5.10"
 EPYC, SKYLAKE, NO_KVM = "amd-pvm-linux6.18", "intel-skylake-bochs-linux6.12", "amd-nosvm-tcg-linux6.12"
 
-# name, host, QEMU, keys
+# name, hosts, QEMUs, keys
 SCREENS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("first", EPYC, "7.2", ()),
     ("first-intel", SKYLAKE, "10.0", ()),
@@ -37,12 +38,20 @@ SCREENS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("what-if", EPYC, "7.2", ("v", "right")),
     ("no-kvm", NO_KVM, "7.2", ()),
     ("help", EPYC, "7.2", ("question_mark",)),
+    ("compare", f"{EPYC} {SKYLAKE}", "7.2", ()),
+    ("compare-why", f"{EPYC} {SKYLAKE}", "7.2", ("enter",)),
+    ("compare-parameter", f"{SKYLAKE} {NESTED0}", "7.2", ("end", "enter")),
+    ("compare-every", f"{SKYLAKE} {NESTED0}", "10.0", ("x", "home")),
+    ("compare-two-qemus", EPYC, "7.2 10.0", ()),
+    ("compare-many", f"{SKYLAKE} {NESTED0} {EPYC} {NO_KVM} {SKYLAKE_OLD}", "7.2", ("tab",)),
+    ("compare-help", f"{EPYC} {SKYLAKE}", "7.2", ("question_mark",)),
     ("ask", EPYC, "7.2", ("colon", "3", "4", "5", "enter")),
 )
 
 
 async def drawn(host: str, qemu: str, keys: tuple[str, ...], size: tuple[int, int], tier: str) -> str:
-    app = MsrtuiApp(open_source(host), QemuProfile(qemu), theme="msrtui-dark", tier=tier)
+    hosts, qemus = [open_source(name) for name in host.split()], [QemuProfile(label) for label in qemu.split()]
+    app = MsrtuiApp(hosts, qemus, theme="msrtui-dark", tier=tier)
     async with app.run_test(size=size) as pilot:
         for _ in range(2):
             await settled(pilot)

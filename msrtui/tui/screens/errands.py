@@ -23,12 +23,13 @@ from msrtui.tui.widgets.line_view import LineList
 
 
 class SourceOpened(Message):
-    """Another source can be explored, or ``refused`` says why not."""
+    """Another source can be explored, or (``beside``) compared with; or ``refused`` says why not."""
 
-    def __init__(self, source: Source | None, refused: str | None = None) -> None:
+    def __init__(self, source: Source | None, refused: str | None = None, *, beside: bool = False) -> None:
         super().__init__()
         self.source = source
         self.refused = refused
+        self.beside = beside
 
 
 class Saved(Message):
@@ -101,8 +102,27 @@ class Errands(Part):
         self._note(f"Opening {printable(text)} …")
         self._open(text)
 
+    def action_compare(self) -> None:
+        """This host beside another one."""
+        from msrtui.tui.screens.open import OpenScreen
+
+        def chosen(text: str | None) -> None:
+            if text is not None:
+                self._note(f"Opening {printable(text)} …")
+                self._open(text, beside=True)
+
+        self.app.push_screen(OpenScreen(self._glyphs), chosen)
+
+    def _compare(self, other: Source) -> None:
+        from msrtui.tui.screens.compare import CompareScreen
+
+        session = self.exploration.session
+        qemu = self.exploration.chosen
+        self._do(self.exploration.change)
+        self.app.push_screen(CompareScreen((session.source, other), (qemu, qemu), self._glyphs, cpu=session.cpu))
+
     @work(thread=True, exclusive=True, group="open", exit_on_error=False)
-    def _open(self, text: str) -> None:
+    def _open(self, text: str, *, beside: bool = False) -> None:
         try:
             source = open_source(text)
             if source.live:
@@ -110,7 +130,7 @@ class Errands(Part):
         except MsrtuiError as refused:
             self.post_message(SourceOpened(None, str(refused)))
         else:
-            self.post_message(SourceOpened(source))
+            self.post_message(SourceOpened(source, beside=beside))
 
     @on(SourceOpened)
     def _source_opened(self, message: SourceOpened) -> None:
@@ -119,6 +139,9 @@ class Errands(Part):
             return
         session = self.exploration.session
         try:
+            if message.beside:
+                self._compare(message.source)
+                return
             self._explore(Exploration(message.source, self.exploration.chosen, session.cpu))
         except MsrtuiError as refused:
             self._note(str(refused))

@@ -305,6 +305,8 @@ class ExplorerScreen(Questions, Errands, Background):
             self.action_zoom()
         elif session.focus == "detail":
             self._focus("words")
+        elif len(self.app.screen_stack) > 1:
+            self.dismiss()
         else:
             self._do(lambda: self.exploration.note("Nothing is open that Esc could leave:  q  quits."))
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from msrtui.tui.keymap import KEYMAP
+from msrtui.tui.keymap import KEYMAP, Key
 from msrtui.tui.view.lines import Line, dim, head, line, wrap
 from msrtui.tui.widgets.detail_pane import DetailPane
 
@@ -19,9 +19,10 @@ class HelpScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark", "dismiss", "back", show=False)]
 
-    def __init__(self, glyphs: Mapping[int, str]) -> None:
+    def __init__(self, glyphs: Mapping[int, str], keymap: Sequence[Key] = KEYMAP) -> None:
         super().__init__()
         self._glyphs = glyphs
+        self._keymap = keymap
 
     def compose(self) -> ComposeResult:
         """One text."""
@@ -34,13 +35,13 @@ class HelpScreen(Screen[None]):
     def on_resize(self) -> None:
         """Lines are broken at the width."""
         if self.size.width:
-            self.query_one(DetailPane).show_text(help_lines(self.size.width), keep=True)
+            self.query_one(DetailPane).show_text(help_lines(self.size.width, self._keymap), keep=True)
 
 
-def help_lines(width: int) -> list[Line]:
+def help_lines(width: int, keymap: Sequence[Key] = KEYMAP) -> list[Line]:
     """The help as lines of this width."""
     lines = [line(" ", head("Keys"), dim("                    Esc goes back")), Line()]
-    for key in KEYMAP:
+    for key in keymap:
         lines += _row(key.shown, key.help, width)
     lines += [Line(), line(" ", head("Signs")), Line()]
     signs = (

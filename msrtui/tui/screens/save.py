@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 from textual import on, work
@@ -34,6 +34,15 @@ KINDS = (
     Kind("text", "screen as text", "what is on the screen, without colours", ".txt"),
     Kind("json", "selection as JSON", "what is selected, for programs", ".selection.json"),
 )
+
+COMPARE_KINDS = (
+    Kind("json", "comparison as JSON", "the verdicts and what differs, for programs", ".json"),
+    Kind("text", "comparison as text", "as msrtui diff prints it", ".txt"),
+    Kind("markdown", "comparison as Markdown", "for a ticket", ".md"),
+    Kind("svg", "screen as SVG", "a picture that stands alone", ".svg"),
+    Kind("screen", "screen as text", "what is on the screen, without colours", ".screen.txt"),
+)
+"""What there is to be saved of a comparison."""
 
 
 def default_name(kind: Kind, stem: str) -> str:
@@ -87,13 +96,18 @@ class SaveScreen(ModalScreen["tuple[str, str] | None"]):
     ]
 
     def __init__(
-        self, glyphs: Mapping[int, str], stems: Mapping[str, str], cannot: Mapping[str, str] | None = None
+        self,
+        glyphs: Mapping[int, str],
+        stems: Mapping[str, str],
+        cannot: Mapping[str, str] | None = None,
+        kinds: Sequence[Kind] = KINDS,
     ) -> None:
         super().__init__()
         self._glyphs = glyphs
         self._stems = stems
         self._cannot = cannot or {}
-        self._kind = KINDS[0]
+        self._kinds = kinds
+        self._kind = kinds[0]
         self._said: str | None = None
         self._confirmed: str | None = None
 
@@ -124,9 +138,9 @@ class SaveScreen(ModalScreen["tuple[str, str] | None"]):
         if not width:
             return
         self.query_one("#save-title", LineView).show([line(" ", head("Save"))])
-        wide = max(len(kind.title) for kind in KINDS)
+        wide = max(len(kind.title) for kind in self._kinds)
         rows = []
-        for kind in KINDS:
+        for kind in self._kinds:
             cannot = self._cannot.get(kind.id)
             title = f"{kind.title:{wide}}   "
             pieces = line("  ", title, dim(cannot or kind.meaning)) if not cannot else line("  ", dim(title + cannot))

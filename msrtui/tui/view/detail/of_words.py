@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from msrtui.qemu.models import DEPENDENCY, with_guest_lineage
+from msrtui.qemu.models import DEPENDENCY, GuestWord, with_guest_lineage
 from msrtui.qemu.negotiation import Decision
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.rules import RULES
@@ -118,12 +118,13 @@ def _values(
 
 def _why(word: FeatureWord, found: SupportedWord, state: State, qemu: QemuProfile, width: int) -> list[Line]:
     """The lineage in words, each rule with where it stands."""
-    guest = state.guest.get(word.name)
+    return [line(" ", head("why")), *lineage_lines(found, state.guest.get(word.name), qemu, width)]
+
+
+def lineage_lines(found: SupportedWord, guest: GuestWord | None, qemu: QemuProfile, width: int) -> list[Line]:
+    """What became of a word, a step a line, each with the place of its rule below."""
     lineage = found.lineage if guest is None else with_guest_lineage(found.lineage, guest)
-    lines = [line(" ", head("why"))]
-    for step in lineage:
-        lines.extend(_step(step, qemu, width))
-    return lines
+    return [part for step in lineage for part in _step(step, qemu, width)]
 
 
 def _step(step: Decision, qemu: QemuProfile, width: int) -> list[Line]:

@@ -1,0 +1,187 @@
+"""What each key of the compare screen does, without a screen: from one comparison to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from msrtui.compare.causes import causes
+from msrtui.compare.differences import differences
+from msrtui.compare.pair import Common, pair
+from msrtui.compare.side import Side, side_of
+from msrtui.compare.verdict import Verdict, can_move
+from msrtui.errors import BadRequest
+from msrtui.qemu.cpu_request import parse
+from msrtui.qemu.profile import QemuProfile
+from msrtui.snapshot.sources import Source
+from msrtui.tui.comparison import REFERENCE, Comparison
+from msrtui.tui.session import Subject
+
+
+class Comparing:
+    """Two or more hosts, each as a QEMU reads it. Raises BadRequest where such a QEMU has no such ``-cpu``."""
+
+    def __init__(self, sources: Sequence[Source], qemus: Sequence[QemuProfile], cpu: str = "host") -> None:
+        self._qemus = (qemus[0], qemus[-1])
+        self._cpu = cpu
+        self._sides: dict[int, Side] = {}
+        self.comparison = self._compared(tuple(sources), 1)
+
+    # --- what is compared ------------------------------------------------------------------------------------
+    @property
+    def qemus(self) -> tuple[QemuProfile, QemuProfile]:
+        """The QEMU that reads A, and the one that reads the others."""
+        return self._qemus
+
+    @property
+    def cpu(self) -> str:
+        """The ``-cpu`` of all guests."""
+        return self._cpu
+
+    def _side(self, sources: Sequence[Source], place: int) -> Side:
+        if place not in self._sides:
+            self._sides[place] = self.read(sources[place], place)
+        return self._sides[place]
+
+    def read(self, source: Source, place: int) -> Side:
+        """One host as its QEMU reads it; asks KVM all that QEMU would."""
+        qemu = self._qemus[0 if place == REFERENCE else 1]
+        with source.answerer.held():
+            return side_of(source, qemu, self._cpu)
+
+    def _compared(self, sources: tuple[Source, ...], other: int, **kept: Any) -> Comparison:
+        a, b = self._side(sources, REFERENCE), self._side(sources, other)
+        found_pair = pair(a, b)
+        found = differences((a, b))
+        subject: Subject = kept.pop("subject", None) or _first(found_pair.words)
+        verdicts = {other: (found_pair.there, found_pair.back)}
+        return Comparison(
+            sources,
+            other,
+            found_pair,
+            found,
+            causes(found),
+            subject,
+            verdicts={**kept.pop("verdicts", {}), **verdicts},
+            **kept,
+        )
+
+    def _again(self, sources: tuple[Source, ...], other: int, **changes: Any) -> None:
+        now = self.comparison
+        kept = {"subject": now.subject, "focus": now.focus, "every": now.every, "opened": now.opened, **changes}
+        self.comparison = self._compared(sources, other, **kept)
+
+    # --- what takes longer ------------------------------------------------------------------------------------
+    def missing(self) -> list[int]:
+        """The places of the hosts whose verdicts are not worked out yet."""
+        known = self.comparison
+        return [
+            place
+            for place in range(1, len(known.sources))
+            if place not in known.verdicts and place not in known.refused
+        ]
+
+    def learned(self, place: int, side: Side, verdicts: tuple[Verdict, Verdict]) -> None:
+        """What became of another host; worked out elsewhere."""
+        self._sides[place] = side
+        self.comparison = replace(self.comparison, verdicts={**self.comparison.verdicts, place: verdicts})
+
+    def cannot(self, place: int, why: str) -> None:
+        """A host that cannot be compared."""
+        self.comparison = replace(self.comparison, refused={**self.comparison.refused, place: why})
+
+    def in_common(self, found: Common) -> None:
+        """What A and B have in common; worked out elsewhere."""
+        self.comparison = replace(self.comparison, common=found)
+
+    # --- the keys ---------------------------------------------------------------------------------------------
+    def change(self, **changes: Any) -> None:
+        """Something of what is shown; what was said at the foot is over."""
+        self.comparison = replace(self.comparison, **{"notice": None, **changes})
+
+    def note(self, text: str) -> None:
+        """Say something at the foot."""
+        self.comparison = replace(self.comparison, notice=text)
+
+    def fold(self, group: Subject) -> None:
+        """Open a part of the list, at its first row, or shut it."""
+        now = self.comparison
+        first = next((each for each in now.found if each.kind == group[1]), None)
+        if group in now.opened or first is None:
+            self.change(opened=now.opened - {group}, subject=group)
+        else:
+            self.change(opened=now.opened | {group}, subject=("difference", first.kind, first.subject))
+
+    def look_at(self, subject: Subject) -> None:
+        """Another row."""
+        self.change(subject=subject)
+
+    def to_host(self, place: int) -> None:
+        """Another host is B. Raises BadRequest where it cannot be compared."""
+        now = self.comparison
+        if place in now.refused:
+            raise BadRequest(now.refused[place])
+        if place != now.other:
+            self._again(now.sources, place, verdicts=now.verdicts, refused=now.refused)
+
+    def next_host(self, by: int) -> None:
+        """The next of the others is B, or the one before. Raises BadRequest where there is none."""
+        now = self.comparison
+        if not now.many:
+            raise BadRequest("There is no other host here:  o  adds one,  w  swaps A and B.")
+        places = [place for place in range(1, len(now.sources)) if place not in now.refused]
+        self.to_host(places[(places.index(now.other) + by) % len(places)])
+
+    def swap(self) -> None:
+        """A is B and B is A."""
+        now, sides = self.comparison, self._sides
+        order = list(range(len(now.sources)))
+        order[REFERENCE], order[now.other] = now.other, REFERENCE
+        self._qemus = (self._qemus[1], self._qemus[0])
+        alike = self._qemus[0] == self._qemus[1]
+        self._sides = {
+            place: sides[was] for place, was in enumerate(order) if was in sides and (alike or place in (0, now.other))
+        }
+        refused = {place: now.refused[was] for place, was in enumerate(order) if was in now.refused}
+        self._again(tuple(now.sources[was] for was in order), now.other, refused=refused)
+
+    def add(self, source: Source) -> None:
+        """One more host, which is B from now on."""
+        now = self.comparison
+        sources = (*now.sources, source)
+        self._again(sources, len(now.sources), verdicts=now.verdicts, refused=now.refused)
+
+    def what_if(self, qemus: tuple[QemuProfile, QemuProfile], cpu: str) -> None:
+        """Other QEMUs, or another ``-cpu``. Raises BadRequest, and changes nothing, where there is no such ``-cpu``."""
+        for qemu in qemus:
+            parse(cpu, qemu)
+        before = self._qemus, self._cpu, self._sides
+        self._qemus, self._cpu, self._sides = qemus, cpu, {}
+        try:
+            self._again(self.comparison.sources, self.comparison.other)
+        except BadRequest:
+            self._qemus, self._cpu, self._sides = before
+            raise
+
+    def migratable(self) -> None:
+        """migratable on or off, for all."""
+        one, other = self._qemus
+        turned = replace(one, migratable=not one.migratable), replace(other, migratable=not one.migratable)
+        self.what_if(turned, self._cpu)
+
+
+def verdicts_of(reference: Side, side: Side) -> tuple[Verdict, Verdict]:
+    """(A → it, it → A)."""
+    return can_move(reference, side), can_move(side, reference)
+
+
+def _first(words: Sequence[Any]) -> Subject:
+    """The word to begin with: of the MSR words the first in which a bit is in the way, else of all, else the first."""
+    blocking = [each for each in words if each.only_a or each.only_b]
+    msrs = [each for each in blocking if each.word.kind == "msr"]
+    differing = [each for each in words if each.differs]
+    for chosen in (msrs, blocking, differing, words):
+        if chosen:
+            return ("word", chosen[0].name)
+    return ("word", "")

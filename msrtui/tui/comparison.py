@@ -1,0 +1,67 @@
+"""What the compare screen shows, as one frozen value; the next one is made with ``dataclasses.replace``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from msrtui.compare.causes import Cause
+from msrtui.compare.differences import Difference
+from msrtui.compare.pair import Common, Pair, WordPair
+from msrtui.compare.verdict import Verdict
+from msrtui.snapshot.sources import Source
+from msrtui.tui.session import Subject
+
+REFERENCE = 0
+"""The place of A among the sources: the others are held against it."""
+
+GROUPS = ("msr", "feature_list", "index_list", "capability", "cpuid", "parameter", "fact")
+"""What is compared beside the words, by the kind of the differences."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that the screen depends on.
+
+    ``sources`` are all hosts; ``other`` is the place of B, the one whose words are shown beside A's. ``found`` is all
+    that differs between the two, each with its likely cause in ``causes``. ``verdicts`` are those of the others, by
+    place, as far as they are worked out: (A → it, it → A).
+    """
+
+    sources: tuple[Source, ...]
+    other: int
+    pair: Pair
+    found: tuple[Difference, ...]
+    causes: tuple[Cause | None, ...]
+    subject: Subject
+    focus: str = "rows"
+    every: bool = False
+    """All rows, not only those that differ."""
+    opened: frozenset[object] = frozenset()
+    common: Common | None = None
+    verdicts: Mapping[int, tuple[Verdict, Verdict]] = field(default_factory=dict)
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """Hosts that cannot be compared, by place, with the sentence that says why."""
+    notice: str | None = None
+
+    @property
+    def many(self) -> bool:
+        """Whether there are hosts beside A and B."""
+        return len(self.sources) > 2
+
+    @property
+    def word(self) -> WordPair | None:
+        """The word that is looked at."""
+        if self.subject[0] != "word":
+            return None
+        return next((each for each in self.pair.words if each.name == self.subject[1]), None)
+
+    @property
+    def differing(self) -> tuple[WordPair, ...]:
+        """The words in which the two differ."""
+        return tuple(each for each in self.pair.words if each.differs)
+
+
+def letter(place: int) -> str:
+    """A, B … Z, A1 …"""
+    return chr(ord("A") + place % 26) + (str(place // 26) if place >= 26 else "")

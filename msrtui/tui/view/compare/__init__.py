@@ -1,0 +1,1 @@
+"""The compare screen as lines, from a comparison; without Textual."""
