@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from msrtui.compare.later import Turn
 from msrtui.compare.pair import Common, Pair, WordPair
 from msrtui.compare.side import newest_name
 from msrtui.compare.verdict import Reason, Start, Verdict
 from msrtui.kvm.collector import plain
+from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.why import is_control_word
-from msrtui.report.sentences import _, bit_label
+from msrtui.report.sentences import _, bit_label, names_in
 from msrtui.report.shape import counted
 
 
@@ -67,6 +69,20 @@ def telling(found: WordPair, pair: Pair, b: str = "B") -> str:
     return _("{word} differs, and that blocks nothing: each KVM can give what the other's guests have.").format(
         word=found.word.short
     )
+
+
+def turn_text(turn: Turn, found: WordPair, b: str = "B") -> str:
+    """What a newer QEMU is the first to change in a word."""
+    label = turn.label
+    word = QemuProfile(label).tables.word_by_name.get(found.name, found.word)
+    for side, name in enumerate(("A", b)):
+        if turn.more[side]:
+            names = names_in(word, turn.more[side], 3)
+            return _("In QEMU {label} {a} has {names} that the other cannot give.").format(
+                label=label, a=name, names=names
+            )
+    names = names_in(word, turn.fewer[0] | turn.fewer[1], 3)
+    return _("In QEMU {label} {names} would not be in the way.").format(label=label, names=names)
 
 
 def _of(reason: Reason, one: str, other: str, verdict: Verdict) -> str:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from msrtui.compare.causes import causes
 from msrtui.compare.differences import differences
-from msrtui.compare.pair import Common, pair
+from msrtui.compare.later import Turn, turns
+from msrtui.compare.pair import Common, Pair, pair
 from msrtui.compare.side import Side, side_of
 from msrtui.compare.verdict import Verdict, can_move
 from msrtui.errors import BadRequest
+from msrtui.kvm.heard import Heard
 from msrtui.qemu.cpu_request import parse
 from msrtui.qemu.profile import QemuProfile
+from msrtui.qemu.tables import labels
 from msrtui.snapshot.sources import Source
 from msrtui.tui.comparison import REFERENCE, Comparison
 from msrtui.tui.session import Subject
@@ -26,6 +30,7 @@ class Comparing:
         self._qemus = (qemus[0], qemus[-1])
         self._cpu = cpu
         self._sides: dict[int, Side] = {}
+        self._heard: dict[int, Heard] = {}
         self.comparison = self._compared(tuple(sources), 1)
 
     # --- what is compared ------------------------------------------------------------------------------------
@@ -45,10 +50,51 @@ class Comparing:
         return self._sides[place]
 
     def read(self, source: Source, place: int) -> Side:
-        """One host as its QEMU reads it; asks KVM all that QEMU would."""
-        qemu = self._qemus[0 if place == REFERENCE else 1]
-        with source.answerer.held():
-            return side_of(source, qemu, self._cpu)
+        """One host as its QEMU reads it; asks KVM what was not heard before."""
+        return self._read(source, self._qemus[0 if place == REFERENCE else 1], self._heard_of(source))
+
+    def _heard_of(self, source: Source) -> Heard:
+        return self._heard.setdefault(id(source), Heard(source.answerer, recall=True))
+
+    def _read(self, source: Source, qemu: QemuProfile, heard: Heard) -> Side:
+        with heard.held():
+            return side_of(replace(source, answerer=heard), qemu, self._cpu)
+
+    def newer(self) -> Callable[[], Mapping[str, Turn]]:
+        """What works out what newer QEMUs make of A and B; it may run in another thread, from what was heard."""
+        now = self.comparison
+        places = (REFERENCE, now.other)
+        forks = [(now.sources[place], self._heard_of(now.sources[place]).fork()) for place in places]
+        one, other = self._qemus
+        newest = max(one.version, other.version)
+        versions = [label for label in labels() if QemuProfile(label).version > newest]
+
+        def work() -> Mapping[str, Turn]:
+            def pairs() -> Iterator[tuple[str, Pair]]:
+                for label in versions:
+                    with suppress(BadRequest):  # it may have no such -cpu any more
+                        (a, heard_a), (b, heard_b) = forks
+                        qemus = replace(one, label=label), replace(other, label=label)
+                        yield label, pair(self._read(a, qemus[0], heard_a), self._read(b, qemus[1], heard_b))
+
+            return turns(now.pair, pairs())
+
+        return work
+
+    def newer_read(self, found: Mapping[str, Turn]) -> None:
+        """What newer QEMUs make of A and B; worked out elsewhere."""
+        self.comparison = replace(self.comparison, turns=found)
+
+    def again(self) -> None:
+        """Forget what live hosts said, and ask them again."""
+        now = self.comparison
+        if not any(source.live for source in now.sources):
+            raise BadRequest("These hosts are saved ones: what they said stays as it is.")
+        for place, source in enumerate(now.sources):
+            if source.live:
+                self._heard.pop(id(source), None)
+                self._sides.pop(place, None)
+        self._again(now.sources, now.other)
 
     def _compared(self, sources: tuple[Source, ...], other: int, **kept: Any) -> Comparison:
         a, b = self._side(sources, REFERENCE), self._side(sources, other)

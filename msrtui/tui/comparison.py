@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from msrtui.compare.causes import Cause
 from msrtui.compare.differences import Difference
+from msrtui.compare.later import Turn
 from msrtui.compare.pair import Common, Pair, WordPair
 from msrtui.compare.verdict import Verdict
 from msrtui.snapshot.sources import Source
@@ -39,6 +40,8 @@ class Comparison:
     """All rows, not only those that differ."""
     opened: frozenset[object] = frozenset()
     common: Common | None = None
+    turns: Mapping[str, Turn] | None = None
+    """What newer QEMUs make of each word, once that was worked out."""
     verdicts: Mapping[int, tuple[Verdict, Verdict]] = field(default_factory=dict)
     refused: Mapping[int, str] = field(default_factory=dict)
     """Hosts that cannot be compared, by place, with the sentence that says why."""

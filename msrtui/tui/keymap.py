@@ -97,6 +97,7 @@ COMPARE_KEYS = (
     Key("o", "add", "o", "add a host", "one more host: live, bundled, a file, over ssh", 6),
     Key("e", "explore(0)", "e", "explore A", "explore A, at this word; Esc comes back", 7),
     Key("E", "explore(1)", "E", "", "explore B, at this word"),
+    Key("r", "again", "r", "", "ask live hosts again"),
     Key("slash", "find", "/", "find", "find a word or a bit by number or name", 8),
     Key("s", "save", "s", "save", "save the comparison (text, JSON, Markdown) or the screen (SVG, text)", 10),
     Key("y", "copy", "y", "", "copy the sentence of the selected row"),

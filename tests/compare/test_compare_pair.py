@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from msrtui.compare.later import turns
 from msrtui.compare.pair import Pair, common, models_of_both, pair
 from msrtui.compare.side import side_of
 from msrtui.compare.verdict import starts
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.pair import common_text, home_text, move_text, telling
+from msrtui.report.pair import common_text, home_text, move_text, telling, turn_text
 from msrtui.snapshot.sources import open_source
 
 EPYC, SKYLAKE = "amd-pvm-linux6.18", "intel-skylake-bochs-linux6.12"
@@ -75,6 +76,22 @@ def test_what_is_known_of_a_start_at_home() -> None:
     assert "KVM" in said
     refused = starts(side_of(open_source(EPYC), QemuProfile("7.2"), "Skylake-Server-v4,enforce"))
     assert refused.ends == "Host doesn't support requested features"
+
+
+def test_what_newer_qemus_make_of_it() -> None:
+    now = of(EPYC, SKYLAKE)
+    found = turns(now, ((label, of(EPYC, SKYLAKE, (label, label))) for label in ("8.2", "10.2")))
+    words = {each.name: each for each in now.words}
+    # 8.2 is the first to know gds-no, which A's KVM answers and B's does not
+    turn = found["FEAT_ARCH_CAPABILITIES"]
+    assert (turn.label, turn.more, turn.fewer) == ("8.2", (1 << 26, 0), (0, 0))
+    said = turn_text(turn, words["FEAT_ARCH_CAPABILITIES"])
+    assert said == "In QEMU 8.2 A has gds-no that the other cannot give."
+    later = turns(now, [("10.2", of(EPYC, SKYLAKE, ("10.2", "10.2")))])["FEAT_ARCH_CAPABILITIES"]
+    # 10.2 hides the MSR from AMD guests
+    assert (later.more, later.fewer) == ((0, 0), (0b100001, 0))
+    said = turn_text(later, words["FEAT_ARCH_CAPABILITIES"])
+    assert said == "In QEMU 10.2 rdctl-no mds-no would not be in the way."
 
 
 @pytest.mark.parametrize(

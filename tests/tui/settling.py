@@ -19,7 +19,10 @@ async def settled(pilot: Pilot[Any]) -> None:
             await pilot.app.workers.wait_for_complete()
         await pilot.pause()
         comparing = [screen.comparing for screen in pilot.app.screen_stack if isinstance(screen, CompareScreen)]
-        if any(each.missing() or not (each.comparison.common or each.comparison.many) for each in comparing):
+        shown = [each.comparison for each in comparing]
+        if any(each.missing() for each in comparing) or any(
+            each.turns is None or not (each.common or each.many) for each in shown
+        ):
             continue
         screens = [screen for screen in pilot.app.screen_stack if isinstance(screen, ExplorerScreen)]
         if all(

@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.reactive import Reactive, reactive
 from textual.widget import Widget
 
+from msrtui.compare.later import Turn
 from msrtui.compare.pair import Common, Pair, common
 from msrtui.compare.side import Side
 from msrtui.compare.verdict import Verdict
@@ -61,6 +62,15 @@ class CommonFound(Message):
         self.found = found
 
 
+class NewerRead(Message):
+    """What newer QEMUs make of a ``pair``."""
+
+    def __init__(self, pair: Pair, turns: Mapping[str, Turn]) -> None:
+        super().__init__()
+        self.pair = pair
+        self.turns = turns
+
+
 class CompareScreen(CompareErrands):
     """Two hosts, or one against others. Raises BadRequest where a QEMU of these has no such ``-cpu``."""
 
@@ -93,6 +103,7 @@ class CompareScreen(CompareErrands):
         self._pictured: tuple[Comparison, Size] | None = None
         self._detailed: object = None
         self._common_asked: Pair | None = None
+        self._newer_asked: Pair | None = None
 
     def compose(self) -> ComposeResult:
         """All widgets are there from the start; the picture says where."""
@@ -112,6 +123,9 @@ class CompareScreen(CompareErrands):
         if now.common is None and not now.many and self._common_asked is not now.pair:
             self._common_asked = now.pair
             self.call_after_refresh(self._find_common, now.pair)
+        if now.turns is None and self._newer_asked is not now.pair:
+            self._newer_asked = now.pair
+            self.call_after_refresh(self._ask_newer, now.pair, self.comparing.newer())
         missing = self.comparing.missing()
         if missing:
             self.call_after_refresh(self._read_other, now.pair.a, now.sources[missing[0]], missing[0])
@@ -124,6 +138,16 @@ class CompareScreen(CompareErrands):
     def _common_found(self, message: CommonFound) -> None:
         if message.pair is self.comparing.comparison.pair:
             self.comparing.in_common(message.found)
+            self._follow()
+
+    @work(thread=True, exclusive=True, group="newer", exit_on_error=False)
+    def _ask_newer(self, pair: Pair, newer: Callable[[], Mapping[str, Turn]]) -> None:
+        self.post_message(NewerRead(pair, newer()))
+
+    @on(NewerRead)
+    def _newer_read(self, message: NewerRead) -> None:
+        if message.pair is self.comparing.comparison.pair:
+            self.comparing.newer_read(message.turns)
             self._follow()
 
     @work(thread=True, exclusive=True, group="others", exit_on_error=False)
@@ -263,6 +287,10 @@ class CompareScreen(CompareErrands):
     def action_migratable(self) -> None:
         """migratable on or off, on both sides."""
         self._do(self.comparing.migratable)
+
+    def action_again(self) -> None:
+        """Ask live hosts again."""
+        self._do(self.comparing.again)
 
     # --- focus -----------------------------------------------------------------------------------------------
     def _focus(self, pane: str) -> None:

@@ -6,6 +6,7 @@ from msrtui.compare.pair import WordPair
 from msrtui.compare.side import Side
 from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import SupportedWord, bits_of
+from msrtui.report.pair import turn_text
 from msrtui.report.sentences import _, bit_label, numbers_in
 from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
 from msrtui.tui.comparison import REFERENCE, Comparison, letter
@@ -45,6 +46,9 @@ def _word(shown: Comparison, found: WordPair, width: int) -> list[Line]:
     said = _harmless(shown, found)
     if said:
         lines += [Line(), *prose(said, width, "dim")]
+    turn = (shown.turns or {}).get(found.name)
+    if turn is not None:
+        lines += [*([] if said else [Line()]), *prose(turn_text(turn, found, b), width, "dim")]
     for each, cause in zip(shown.found, shown.causes, strict=True):
         if each.kind == "guest" and each.subject == found.name and cause is not None:
             lines += [Line(), *fact(_("likely why"), cause.text, width)]

@@ -11,7 +11,7 @@ from msrtui.compare.pair import WordPair
 from msrtui.compare.verdict import Reason
 from msrtui.report.sentences import _, bit_label
 from msrtui.tui.comparison import GROUPS, Comparison, letter
-from msrtui.tui.view.lines import Line, Span, cut, dim, ends, line, mark, printable
+from msrtui.tui.view.lines import Line, Span, cut, dim, ends, head, line, printable
 
 VMX = ("group", "vmx")
 """The VMX words, which are shown as one row where one side has none of them and there is no room for all."""
@@ -25,9 +25,12 @@ _TITLES = {
     "fact": _("the hosts themselves"),
 }
 
+_NAMES = 14
+"""Cells that the names of bits need to say anything."""
+
 
 class Columns(NamedTuple):
-    """The widths of the columns: name, value of A, value of B, and whether there is room for the names of bits."""
+    """The widths of the columns: name, value of A, value of B, and the names of bits (0: no room for any)."""
 
     name: int
     a: int
@@ -42,7 +45,8 @@ def columns(shown: Comparison, words: Sequence[WordPair], width: int) -> Columns
     spare = width - (1 + name + 2 + a + 2 + b + 5 + 5 + 2)
     if spare < 12 and width < 110:
         name = max(name + spare - 12, 10) if spare < 0 else name
-    return Columns(name, a, b, max(width - (1 + name + 2 + a + 2 + b + 10 + 2), 0))
+    which = width - (1 + name + 2 + a + 2 + b + 10 + 2)
+    return Columns(name, a, b, which if which >= _NAMES else 0)
 
 
 def _value(value: int | None) -> str:
@@ -66,13 +70,13 @@ def words_shown(shown: Comparison, rows: int) -> tuple[list[WordPair], list[Word
 def headings(shown: Comparison, cols: Columns, width: int, focused: bool) -> tuple[Line, Line]:
     """Two lines over the rows: how many words differ, and what the columns are."""
     b = letter(shown.other)
-    which = f"  {_('which')}" if cols.which >= 8 else ""
+    which = f"  {_('which')}" if cols.which else ""
     only = _("only")
     first = f" {_('word'):<{cols.name}}  {'A':>{cols.a}}  {b:>{cols.b}}{only:>5}{only:>5}{which}"
     count = _("{n} of {all} differ").format(n=len(shown.differing), all=len(shown.pair.words))
     tail = f"{'A':>5}{b:>5}"
     gap = max(1 + cols.name + 2 + cols.a + 2 + cols.b - len(count) - 1, 1)
-    said = mark(f" {count}") if focused else f" {count}"
+    said = head(f" {count}") if focused else f" {count}"
     return Line(cut(line(dim(first)).spans, width)), Line(cut(line(said, dim(" " * gap + tail)).spans, width))
 
 
@@ -102,7 +106,7 @@ def _word_row(found: WordPair, cols: Columns, width: int) -> Line:
     counts = _counts(found)
     spans: list[Span | str] = [text if found.differs else dim(text)]
     spans.append(counts if found.only_a or found.only_b else dim(counts))
-    if cols.which >= 8:
+    if cols.which:
         spans += ["  ", dim(_which(found, cols.which))]
     return Line(cut(line(*spans).spans, width), ("word", found.name))
 
@@ -145,7 +149,7 @@ def _vmx_row(shown: Comparison, vmx: Sequence[WordPair], cols: Columns, width: i
     text = f" {title:<{cols.name}}  {values[0]:>{cols.a}}  {values[1]:>{cols.b}}{counts}"
     who = "A" if values[0] == _("none") else letter(shown.other)
     spans: list[Span | str] = [text]
-    if cols.which >= 8:
+    if cols.which:
         spans += ["  ", dim(_("{a} has none: Enter opens").format(a=who))]
     return Line(cut(line(*spans).spans, width), VMX)
 
