@@ -62,7 +62,7 @@ def host_lines(shown: Comparison, width: int) -> list[Line]:
             cells[1], cells[3] = "", f"QEMU {side.profile.label}"
     named = any(source.kind in ("file", "ssh", "stdin") for source in shown.sources)
     if width < 110 and columns[0][1:3] != columns[1][1:3] and not named:
-        columns = [["", *cells[1:]] for cells in columns]
+        columns = [["", cells[1] or cells[0], *cells[2:]] for cells in columns]
     elif width < 110:
         columns = [[cells[0], "", *cells[2:]] for cells in columns]
     widths = [max(len(cells[at]) for cells in columns) for at in range(len(columns[0]))]
