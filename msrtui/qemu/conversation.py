@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from msrtui.kvm.requests import Fd
@@ -39,11 +39,15 @@ class Outcome:
 
 
 def negotiate(
-    profile: QemuProfile, words: Iterable[str] | None = None, cpu: CpuRequest | None = None
+    profile: QemuProfile,
+    words: Iterable[str] | None = None,
+    cpu: CpuRequest | None = None,
+    read: Callable[[KvmState, Iterable[str] | None], Negotiation[dict[str, SupportedWord]]] = supported_words,
 ) -> Negotiation[Outcome]:
     """All phases in QEMU's order, for ``-cpu host`` or the ``cpu`` given.
 
-    With ``words`` only those words are worked out, and no guest from them.
+    With ``words`` only those words are worked out, and no guest from them. ``read`` is what works them out: a
+    ``memo.WordMemo`` may know them from another host.
 
     Raises QemuExit where QEMU would end. Source: accel/kvm/kvm-all.c kvm_init, then target/i386/cpu.c
     x86_cpu_realizefn and target/i386/kvm/kvm-cpu.c kvm_cpu_realizefn.
@@ -51,7 +55,7 @@ def negotiate(
     state = yield from kvm_init(profile)
     cpuid = yield from within("get_supported_cpuid", get_supported_cpuid(), phase="cpuid")
     state = replace(state, cpuid=cpuid)
-    chosen = yield from within("x86_cpu_expand_features", supported_words(state, words), phase="words")
+    chosen = yield from within("x86_cpu_expand_features", read(state, words), phase="words")
     if words is not None:
         return Outcome(state, chosen)
     request = cpu if cpu is not None else parse("host", profile)
