@@ -15,6 +15,7 @@ from typing import Any
 from msrtui.errors import BadSource
 from msrtui.host.facts import likely_vendor_module
 from msrtui.kvm.collector import ENTRY_COLUMNS, FORMAT, LEAF_COLUMNS, VERSION, plain
+from msrtui.kvm.readings import Registers
 from msrtui.kvm.recorded import RecordedList, RecordedMsr, RecordedTable, Recording
 from msrtui.kvm.requests import CpuidEntry
 from msrtui.snapshot import frames
@@ -98,7 +99,18 @@ def decode(document: Mapping[str, Any], shown_as: str) -> SavedHost:
     try:
         cpuid = member(document, "cpuid", "$")
         recording = _recording(member(document, "kvm", "$"), cpuid)
-        return SavedHost(recording, _about(document, recording), document)
+        return SavedHost(recording, _about(document, recording.host_cpuid), document)
+    except Wrong as wrong:
+        raise BadSource(f"{shown_as} is not a snapshot that can be read: {wrong}.") from None
+
+
+def decode_about(document: Mapping[str, Any], leaves: Mapping[tuple[int, int], Registers], shown_as: str) -> About:
+    """What is known of the host of a document whose ``kvm`` and ``cpuid`` were decoded before, from another file.
+
+    ``leaves`` are those of its host's CPUID: VENDOR_LEAVES are enough. Raises BadSource.
+    """
+    try:
+        return _about(document, leaves)
     except Wrong as wrong:
         raise BadSource(f"{shown_as} is not a snapshot that can be read: {wrong}.") from None
 
@@ -221,7 +233,7 @@ def _plain(text: str | None) -> str | None:
     return None if text is None else _text(text)
 
 
-def _about(document: Mapping[str, Any], recording: Recording) -> About:
+def _about(document: Mapping[str, Any], leaves: Mapping[tuple[int, int], Registers]) -> About:
     made, host = member(document, "made", "$"), member(document, "host", "$")
     cpu, kernel = member(host, "cpu", "$.host"), member(host, "kernel", "$.host")
     modules = member(host, "modules", "$.host")
@@ -234,7 +246,7 @@ def _about(document: Mapping[str, Any], recording: Recording) -> About:
     return About(
         cpu=_plain(text_or_none(cpu, "name", "$.host.cpu")),
         kernel=_plain(text_or_none(kernel, "release", "$.host.kernel")),
-        vendor_module=_plain(likely_vendor_module(vendors, loaded, _flags(recording))),
+        vendor_module=_plain(likely_vendor_module(vendors, loaded, _flags(leaves))),
         parameters={_text(name): _parameters(modules, name) for name in _few(modules, "$.host.modules")},
         carried_by=_plain(text_or_none(host, "carried_by", "$.host")),
         name=_plain(text_or_none(host, "name", "$.host")),
@@ -261,10 +273,13 @@ def _parameters(modules: Mapping[str, Any], name: str) -> dict[str, str]:
     return {_text(key): _text(text) for key, text in texts.items() if text is not None}
 
 
-def _flags(recording: Recording) -> set[str]:
+VENDOR_LEAVES = ((0x1, 0), (0x80000001, 0))
+"""The leaves of the host's CPUID that say which vendor module fits."""
+
+
+def _flags(leaves: Mapping[tuple[int, int], Registers]) -> set[str]:
     """Of the CPU's flags those that say which vendor module fits: CPUID 1.ECX[5] and 8000_0001.ECX[2]."""
-    basic = recording.host_cpuid.get((1, 0), (0, 0, 0, 0))
-    extended = recording.host_cpuid.get((0x80000001, 0), (0, 0, 0, 0))
+    basic, extended = (leaves.get(leaf, (0, 0, 0, 0)) for leaf in VENDOR_LEAVES)
     return ({"vmx"} if basic[2] >> 5 & 1 else set()) | ({"svm"} if extended[2] >> 2 & 1 else set())
 
 
