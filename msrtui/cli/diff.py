@@ -11,6 +11,8 @@ _EPILOG = """Compares what KVM answers and what a guest gets. First the verdicts
 can move to the other, and if not, which bits are missing there and at which layer. With more than two the first is
 compared with each of the others. Order in a list, APIC ids, sizes and topology are no difference; kernels, microcode
 and module parameters are named, but hosts that answer the same are alike all the same.
+With a FOLDER of snapshots, a 'PATTERN*' in quotes or more than 16 sources it groups them by what their KVMs answer,
+names the odd ones with what differs, and says among which hosts guests can move freely; --csv has a row a host.
 With --qemu OLD --qemu NEW one host is read by both (whether a guest sees the same CPU after an upgrade: give its
 --machine too), or the first host by the one and the second by the other.
 
@@ -28,6 +30,7 @@ def parser() -> Parser:
     how = made.add_mutually_exclusive_group()
     add_json(how)  # type: ignore[arg-type]
     how.add_argument("--markdown", action="store_true", help="for a ticket")
+    how.add_argument("--csv", action="store_true", help="of a folder: a table of one row a host")
     add_profile(made, several=True)
     return made
 
@@ -35,6 +38,13 @@ def parser() -> Parser:
 def run(arguments: list[str]) -> int:
     """Print what differs; the exit code is the answer. Raises MsrtuiError where a source cannot be read."""
     options = parser().parse_args(arguments)
+
+    from msrtui.cli import fleet
+
+    if fleet.is_fleet(options.sources):
+        return fleet.run(options)
+    if options.csv:
+        raise BadRequest("--csv is a table of many hosts: give a folder of snapshots, or a pattern in quotes.")
     labels = options.qemu or [DEFAULT_VERSION]
     names = options.sources * 2 if len(labels) == 2 and len(options.sources) == 1 else options.sources
     if len(names) < 2 or len(labels) > 2 or (len(names) > 2 and (options.can_move or len(labels) == 2)):

@@ -70,12 +70,13 @@ def diff_document(sides: Sequence[Side], found: Sequence[Difference], verdicts: 
             }
             for each, cause in zip(found, causes(found), strict=True)
         ],
-        "verdicts": [_verdict_document(verdict) for verdict in verdicts],
+        "verdicts": [verdict_document(verdict) for verdict in verdicts],
         "groups": [{"hosts": group} for group in groups(sides, found)],
     }
 
 
-def _verdict_document(verdict: Verdict) -> dict[str, Any]:
+def verdict_document(verdict: Verdict) -> dict[str, Any]:
+    """One verdict, in the contract's shape."""
     return {
         "from": verdict.source.name,
         "to": verdict.target.name,
