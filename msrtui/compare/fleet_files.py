@@ -9,19 +9,20 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from msrtui.compare.fleet import Skipped
-from msrtui.compare.fleet_reading import Read, Reader
+from msrtui.compare.fleet_reading import Read, Reader, VendorLeaves
 from msrtui.errors import BadSource, MsrtuiError
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.files import read_file
 
 MANY = 400
 """Files from which on other processes pay: starting one costs about as much as reading these."""
-_RUN = 100
+_RUN = 20
 _MOST = 8
 
 
@@ -42,9 +43,23 @@ def read_files(
         return
     runs = [paths[start : start + _RUN] for start in range(0, len(paths), _RUN)]
     pool = ProcessPoolExecutor(processes, initializer=_begin, initargs=(qemu, cpu))
+    under_way: deque[Future[list[Read | Skipped]]] = deque()
+    # what one process has learnt the others are told with their next runs; who misses it learns it too
+    learnt: deque[list[tuple[bytes, VendorLeaves]]] = deque(maxlen=8 * processes)
     try:
-        for run in pool.map(_read_run, runs):
-            yield from run
+        for run in (*runs, *[None] * (2 * processes)):
+            if len(under_way) == 2 * processes or (run is None and under_way):
+                found = under_way.popleft().result()
+                learnt.append(
+                    [
+                        (each.answers, each.learnt.vendor_leaves)
+                        for each in found
+                        if isinstance(each, Read) and each.learnt is not None
+                    ]
+                )
+                yield from found
+            if run is not None:
+                under_way.append(pool.submit(_read_run, run, [pair for some in learnt for pair in some]))
     except BrokenProcessPool:
         raise MsrtuiError("A process that read snapshots was ended from outside (no memory?): try it again.") from None
     finally:
@@ -72,5 +87,6 @@ def _begin(qemu: QemuProfile, cpu: str) -> None:
     _READER.append(Reader(qemu, cpu))
 
 
-def _read_run(paths: Sequence[str]) -> list[Read | Skipped]:
+def _read_run(paths: Sequence[str], learnt: Sequence[tuple[bytes, VendorLeaves]]) -> list[Read | Skipped]:
+    _READER[0].know(learnt)
     return [_read(_READER[0], path) for path in paths]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import marshal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from msrtui.compare.fingerprint import Item, fingerprint_of, items_of
@@ -31,6 +31,10 @@ from msrtui.snapshot.parts import parts_of, rest_document, whole_document
 Bits: TypeAlias = tuple[int, int]
 """Of one word: the bits that are there for sure, and those that may be."""
 COMPONENTS = ("FEAT_XSAVE_XCR0", "FEAT_XSAVE_COMP", "FEAT_XSAVE_XSS")
+
+
+VendorLeaves: TypeAlias = Mapping[tuple[int, int], Registers]
+"""Of the host's CPUID, what reading the facts of a snapshot needs of its answers."""
 
 
 class Facts(NamedTuple):
@@ -71,6 +75,7 @@ class Learnt(NamedTuple):
     fingerprint: str
     items: tuple[Item, ...]
     behaviour: Behaviour
+    vendor_leaves: VendorLeaves
 
 
 class Read(NamedTuple):
@@ -89,7 +94,7 @@ class Reader:
         self.request = parse(cpu, qemu)
         self.profile = profile_for(self.request, qemu)
         self._words = WordMemo()
-        self._vendor_leaves: dict[bytes, Mapping[tuple[int, int], Registers]] = {}
+        self._vendor_leaves: dict[bytes, VendorLeaves] = {}
         self._facts: dict[Facts, Facts] = {}
         self._bits: dict[Any, Any] = {}
 
@@ -112,11 +117,14 @@ class Reader:
         host = decode(document, name)
         said = host.recording
         items = items_of(said)
-        learnt = Learnt(fingerprint_of(items), items, self._behaviour(said))
-        self._vendor_leaves[answers] = {
-            leaf: said.host_cpuid[leaf] for leaf in VENDOR_LEAVES if leaf in said.host_cpuid
-        }
+        leaves = {leaf: said.host_cpuid[leaf] for leaf in VENDOR_LEAVES if leaf in said.host_cpuid}
+        self._vendor_leaves[answers] = leaves
+        learnt = Learnt(fingerprint_of(items), items, self._behaviour(said), leaves)
         return Read(name, answers, self._facts_of(host.about), learnt)
+
+    def know(self, learnt: Iterable[tuple[bytes, VendorLeaves]]) -> None:
+        """Answers that another reader of the same fleet has learnt, and so this one need not."""
+        self._vendor_leaves.update(learnt)
 
     def _facts_of(self, about: About) -> Facts:
         parameters = (
@@ -137,7 +145,7 @@ class Reader:
     def _behaviour(self, said: Recording) -> Behaviour:
         answerer = RecordedHost(said)
         try:
-            outcome = answered(negotiate(self.profile, None, self.request, self._words.read), answerer)
+            outcome = answered(negotiate(self.profile, cpu=self.request, memo=self._words), answerer)
         except QemuExit as end:
             return Behaviour(None, " ".join(end.text.split()))
         return behaviour_of(outcome, self.request, self._bits)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from msrtui.kvm.requests import Fd
 from msrtui.qemu import last_words
 from msrtui.qemu.cpu_request import CpuRequest, parse
 from msrtui.qemu.cpuid import get_supported_cpuid
-from msrtui.qemu.filtering import GuestCpu
+from msrtui.qemu.filtering import GuestCpu, guest_cpu
 from msrtui.qemu.guest import expand_and_filter
+from msrtui.qemu.memo import WordMemo
 from msrtui.qemu.models import Guest
 from msrtui.qemu.msrs import kvm_arch_get_supported_msr_feature
 from msrtui.qemu.negotiation import Negotiation, NotDone, within
@@ -42,12 +43,12 @@ def negotiate(
     profile: QemuProfile,
     words: Iterable[str] | None = None,
     cpu: CpuRequest | None = None,
-    read: Callable[[KvmState, Iterable[str] | None], Negotiation[dict[str, SupportedWord]]] = supported_words,
+    memo: WordMemo | None = None,
 ) -> Negotiation[Outcome]:
     """All phases in QEMU's order, for ``-cpu host`` or the ``cpu`` given.
 
-    With ``words`` only those words are worked out, and no guest from them. ``read`` is what works them out: a
-    ``memo.WordMemo`` may know them from another host.
+    With ``words`` only those words are worked out, and no guest from them. With a ``memo`` the words may be known from
+    another host; of them and of the guest nothing is told on the way.
 
     Raises QemuExit where QEMU would end. Source: accel/kvm/kvm-all.c kvm_init, then target/i386/cpu.c
     x86_cpu_realizefn and target/i386/kvm/kvm-cpu.c kvm_cpu_realizefn.
@@ -55,11 +56,16 @@ def negotiate(
     state = yield from kvm_init(profile)
     cpuid = yield from within("get_supported_cpuid", get_supported_cpuid(), phase="cpuid")
     state = replace(state, cpuid=cpuid)
-    chosen = yield from within("x86_cpu_expand_features", read(state, words), phase="words")
+    chosen = yield from within(
+        "x86_cpu_expand_features", (supported_words if memo is None else memo.read)(state, words), phase="words"
+    )
     if words is not None:
         return Outcome(state, chosen)
     request = cpu if cpu is not None else parse("host", profile)
-    guest = yield from expand_and_filter(state, chosen, request)
+    if memo is None:
+        guest = yield from expand_and_filter(state, chosen, request)
+    else:
+        guest = guest_cpu(state, chosen, request)
     yield from within("kvm_cpu_realizefn", _vcpu(state, chosen, guest), phase="vcpu")
     return Outcome(state, chosen, guest)
 

@@ -129,11 +129,13 @@ def main(arguments: list[str]) -> int:
             took = time.perf_counter() - started
             out, _, last = done.stdout.rpartition(b"\n#")
             document = json.loads(out)
+            last, cpu = last.split()
             rows.append(
                 {
                     "files": count,
                     "seconds": took,
-                    "ms_each": 1e3 * took / count,
+                    "cpu_seconds": float(cpu),
+                    "cpu_ms_each": 1e3 * float(cpu) / count,
                     "peak_mb": float(last),
                     "groups": len(document["groups"]),
                     "kinds_of_guest": len(document["guests"]),
@@ -144,27 +146,30 @@ def main(arguments: list[str]) -> int:
     if "--json" in arguments:
         sys.stdout.write(json.dumps(rows) + "\n")
         return 0
-    sys.stdout.write(" files  seconds  ms each  peak MB  fingerprints  guests  single bits  named\n")
+    sys.stdout.write(" files  seconds  CPU seconds  ms each  peak MB  fingerprints  guests  single bits  named\n")
     for row in rows:
         sys.stdout.write(
-            f"{row['files']:6}  {row['seconds']:7.2f}  {row['ms_each']:7.3f}  {row['peak_mb']:7.0f}  {row['groups']:12}"
+            f"{row['files']:6}  {row['seconds']:7.2f}  {row['cpu_seconds']:11.2f}  {row['cpu_ms_each']:7.3f}"
+            f"  {row['peak_mb']:7.0f}  {row['groups']:12}"
             f"  {row['kinds_of_guest']:6}  {row['planted']:11}  {row['named']:5}\n"
         )
     if len(rows) > 1:
         one, other = rows[-2], rows[-1]
-        factor = (other["seconds"] / one["seconds"]) / (other["files"] / one["files"])
-        sys.stdout.write(f"growth from {one['files']} to {other['files']}: {factor:.2f} x linear\n")
+        factor = other["cpu_ms_each"] / one["cpu_ms_each"]
+        sys.stdout.write(f"a snapshot of {other['files']} costs {factor:.2f} times the CPU of one of {one['files']}\n")
     return 0
 
 
 def child(folder: str) -> int:
-    """The command itself; then its peak memory and that of the largest process that it started, in MB."""
+    """The command; then its peak memory with that of the largest process that it started, in MB, and CPU seconds."""
     from msrtui.cli.__main__ import main as command
 
     sys.argv = ["msrtui", "diff", folder, "--json"]
     status = command()
-    peak = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    sys.stdout.write(f"\n#{peak / 1024:.0f}")
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    sys.stdout.write(
+        f"\n#{sum(each.ru_maxrss for each in used) / 1024:.0f} {sum(each.ru_utime + each.ru_stime for each in used)}"
+    )
     return status
 
 

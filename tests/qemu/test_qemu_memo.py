@@ -12,14 +12,13 @@ from msrtui.qemu.conversation import Outcome, negotiate
 from msrtui.qemu.memo import WordMemo, answered
 from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.profile import QemuProfile
-from msrtui.qemu.words import SupportedWord, supported_words
+from msrtui.qemu.words import SupportedWord
 from msrtui.snapshot.codec import load
 
 
 def outcome(said: Recording, qemu: QemuProfile, memo: WordMemo | None) -> Outcome | str:
-    read = supported_words if memo is None else memo.read
     try:
-        return answered(negotiate(qemu, read=read), RecordedHost(said))
+        return answered(negotiate(qemu, memo=memo), RecordedHost(said))
     except QemuExit as end:
         return f"{end.text} {end.status}"
 
@@ -77,6 +76,6 @@ def test_each_option_has_trees_of_its_own(recordings: list[Recording]) -> None:
 
 def test_only_the_words_asked_for_are_read(recordings: list[Recording]) -> None:
     memo = WordMemo()
-    found = answered(negotiate(QemuProfile(), ["FEAT_1_ECX"], read=memo.read), RecordedHost(recordings[0]))
+    found = answered(negotiate(QemuProfile(), ["FEAT_1_ECX"], memo=memo), RecordedHost(recordings[0]))
     assert list(found.words) == ["FEAT_1_ECX"]
     assert memo.worked_out == 1
