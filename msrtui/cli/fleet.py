@@ -124,8 +124,13 @@ def _is_file(path: str) -> bool:
 def _counted(found: Iterable[T], total: int) -> Iterator[T]:
     """The same, with a line on a terminal that says how far it is."""
     told = sys.stderr is not None and sys.stderr.isatty() and total >= 500
-    for count, each in enumerate(found, 1):
-        if told and count % 100 == 0:
-            sys.stderr.write(f"\r{count} of {total} snapshots" if count + 100 <= total else "\r\x1b[K")
+    try:
+        for count, each in enumerate(found, 1):
+            if told and count % 100 == 0:
+                sys.stderr.write(f"\r{count} of {total} snapshots")
+                sys.stderr.flush()
+            yield each
+    finally:
+        if told:
+            sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
-        yield each
