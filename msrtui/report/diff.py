@@ -70,13 +70,12 @@ def diff_document(sides: Sequence[Side], found: Sequence[Difference], verdicts: 
             }
             for each, cause in zip(found, causes(found), strict=True)
         ],
-        "verdicts": [verdict_document(verdict) for verdict in verdicts],
+        "verdicts": [_verdict_document(verdict) for verdict in verdicts],
         "groups": [{"hosts": group} for group in groups(sides, found)],
     }
 
 
-def verdict_document(verdict: Verdict) -> dict[str, Any]:
-    """One verdict, in the contract's shape."""
+def _verdict_document(verdict: Verdict) -> dict[str, Any]:
     return {
         "from": verdict.source.name,
         "to": verdict.target.name,

@@ -12,7 +12,7 @@ from msrtui.compare.fingerprint import Different
 from msrtui.compare.fleet import Comparison, Group, Move
 from msrtui.compare.fleet_reading import Facts
 from msrtui.kvm.collector import plain
-from msrtui.report.diff import verdict_document
+from msrtui.report.diff import diff_document
 from msrtui.report.fleet import different_text, kind_name
 from msrtui.report.shape import hexed
 
@@ -93,7 +93,7 @@ def _move(found: Comparison, move: Move) -> dict[str, Any]:
         "warnings": [text for text in (source.behaviour.ends, target.behaviour.ends) if text is not None],
     }
     if move.verdict is not None:
-        document = verdict_document(move.verdict)
+        (document,) = diff_document([move.verdict.source], (), [move.verdict])["verdicts"]
     return {**document, "guests": [kind_name(move.source), kind_name(move.target)], "lacks": lacks}
 
 
