@@ -1,7 +1,8 @@
 """A real QEMU as the oracle: started on this machine's KVM, asked over QMP, ended.
 
 ``PATH -accel kvm -machine none`` makes a VM without a vCPU and boots nothing. There is no ``-cpu``: its +x and
--x would change what QEMU says of every model. QMP runs over a socketpair, so no file is left anywhere.
+-x would change what QEMU says of every model. Only ``run_cpu`` names one, to a machine of its own that never runs.
+QMP runs over a socketpair, so no file is left anywhere.
 
 Must not know: what the answers should be.
 """
@@ -17,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,6 +41,8 @@ EXPANDED: Mapping[str, Mapping[str, Any]] = {
 """The CPUs that are expanded, as ``-cpu`` and as QMP name them."""
 
 _OPTIONS = ("-accel", "kvm", "-machine", "none", "-nodefaults", "-no-user-config", "-display", "none")
+_WITH_CPU = ("-accel", "kvm", "-machine", "pc", "-nodefaults", "-no-user-config", "-display", "none", "-S", "-cpu")
+"""A machine with one vCPU, which is made and never runs: -S keeps it stopped."""
 _TARGET = "x86_64"
 _NO_FEATURE = frozenset({"start-powered-off"})
 """The one switch of a CPU that has no default and is no feature (hw/core/cpu.c)."""
@@ -83,13 +86,25 @@ def ask_qemu(path: str) -> Told:
 
     Raises OracleFailed with one sentence. Whatever happens, its process group is gone afterwards.
     """
+    return _ask_process(path, _OPTIONS, _questions)
+
+
+def run_cpu(path: str, cpu: str) -> str:
+    """Start the QEMU at ``path`` with one stopped vCPU of ``-cpu cpu,enforce``, end it, and return its version.
+
+    Raises OracleFailed, with QEMU's last words, where it takes anything from that CPU or ends for another reason.
+    """
+    return _ask_process(path, (*_WITH_CPU, f"{cpu},enforce"), _version)
+
+
+def _ask_process(path: str, options: Sequence[str], questions: Callable[[QMPClient], Awaitable[_T]]) -> _T:
     _need_qmp()
     ours, theirs = socket.socketpair()
     qemu: _Process | None = None
     try:
-        qemu = _Process(program(path), theirs)
+        qemu = _Process(program(path), options, theirs)
         theirs.close()
-        return asyncio.run(_conversation(ours, qemu))
+        return asyncio.run(_conversation(ours, qemu, questions))
     except _Failed as failed:
         said = failed.what if qemu is None else _after(failed, qemu)
         raise OracleFailed(f"{plain(path)} {said}.") from None
@@ -122,12 +137,12 @@ def _after(failed: _Failed, qemu: _Process) -> str:
 class _Process:
     """The started program, in a process group of its own, and the end of what it wrote to standard error."""
 
-    def __init__(self, path: str, qmp: socket.socket) -> None:
+    def __init__(self, path: str, options: Sequence[str], qmp: socket.socket) -> None:
         number = qmp.fileno()
         line = ("-chardev", f"socket,id=q,fd={number}", "-mon", "chardev=q,mode=control")
         try:
             self._child = subprocess.Popen(
-                [path, *_OPTIONS, *line],
+                [path, *options, *line],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -218,7 +233,7 @@ def _need_qmp() -> None:
         ) from None
 
 
-async def _conversation(line: socket.socket, process: _Process) -> Told:
+async def _conversation(line: socket.socket, process: _Process, questions: Callable[[QMPClient], Awaitable[_T]]) -> _T:
     """Greeting, questions, answers. Raises _Failed."""
     from qemu.qmp import ConnectError, QMPClient
 
@@ -232,7 +247,7 @@ async def _conversation(line: socket.socket, process: _Process) -> Told:
     client = QMPClient()
     try:
         await _in_time(client.connect(line), "as it started")
-        return await _questions(client)
+        return await questions(client)
     except ConnectError as error:
         if isinstance(error.exc, (EOFError, OSError)):
             raise _Failed("closed the line before it had answered", gone=True) from None
@@ -258,7 +273,7 @@ async def _questions(client: QMPClient) -> Told:
     if target != _TARGET:
         raise _Failed(f"is QEMU for {plain(target, 40)}; there are profiles of QEMU for {_TARGET} only")
     version = await _ask(client, "query-version")
-    numbers = _member(version, "qemu", dict)
+    numbered = _numbered(version)
     expansions = {}
     for cpu, model in EXPANDED.items():
         answer = await _ask(client, "query-cpu-model-expansion", {"type": "full", "model": model})
@@ -267,12 +282,22 @@ async def _questions(client: QMPClient) -> Told:
     listed = await _ask(client, "query-cpu-definitions")
     properties = await _ask(client, "device-list-properties", {"typename": f"host-{_TARGET}-cpu"})
     return Told(
-        version=".".join(str(_member(numbers, part, int)) for part in ("major", "minor", "micro")),
+        version=numbered,
         package=plain(_text(version, "package")),
         definitions={_text(row, "name"): _texts(row, "unavailable-features") for row in _rows(listed)},
         expansions=expansions,
         switches=_switches(_rows(properties)),
     )
+
+
+async def _version(client: QMPClient) -> str:
+    return _numbered(await _ask(client, "query-version"))
+
+
+def _numbered(version: object) -> str:
+    """``7.2.22``."""
+    numbers = _member(version, "qemu", dict)
+    return ".".join(str(_member(numbers, part, int)) for part in ("major", "minor", "micro"))
 
 
 async def _ask(client: QMPClient, command: str, arguments: Mapping[str, object] | None = None) -> object:
