@@ -11,6 +11,7 @@ COMMANDS = {
     "features": "what a guest gets: every CPU feature, and why not more",
     "models": "which CPU models run here, and what the others lack",
     "diff": "what differs between KVMs, and whether a guest can move",
+    "baseline": "the richest CPU that all given hosts can run, for -cpu and libvirt",
     "decode": "raw CPUID of a libvirt XML or cpuid -r file, named",
     "capture": "a snapshot of this machine, or of others over ssh",
     "hosts": "the saved hosts that are brought along, or those in a folder",
