@@ -60,6 +60,20 @@ class Comparing:
         with heard.held():
             return side_of(replace(source, answerer=heard), qemu, self._cpu)
 
+    def everyone(self) -> Callable[[], list[Side]]:
+        """What reads all hosts by A's QEMU for ``-cpu host``; it may run in another thread, from what was heard."""
+        qemu = self._qemus[0]
+        forks = [(source, self._heard_of(source).fork()) for source in self.comparison.sources]
+
+        def work() -> list[Side]:
+            sides = []
+            for source, heard in forks:
+                with heard.held():
+                    sides.append(side_of(replace(source, answerer=heard), qemu))
+            return sides
+
+        return work
+
     def newer(self) -> Callable[[], Mapping[str, Turn]]:
         """What works out what newer QEMUs make of A and B; it may run in another thread, from what was heard."""
         now = self.comparison

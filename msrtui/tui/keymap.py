@@ -93,6 +93,7 @@ COMPARE_KEYS = (
     Key("w", "swap", "w", "swap", "A is B and B is A", 3),
     Key("v", "what_if(0)", "v", "what if", "another QEMU, machine, -cpu, for both sides", 4),
     Key("V", "what_if(1)", "V", "", "another QEMU for B alone: does a guest see the same CPU after an upgrade"),
+    Key("b", "baseline", "b", "baseline", "the richest CPU that all these hosts can run, and why", 5),
     Key("m", "migratable", "m", "migratable", "migratable on or off, on both sides", 9),
     Key("o", "add", "o", "add a host", "one more host: live, bundled, a file, over ssh", 6),
     Key("e", "explore(0)", "e", "explore A", "explore A, at this word; Esc comes back", 7),

@@ -194,17 +194,19 @@ def test_a_first_word_that_is_no_command_opens_the_app(
 def test_the_app_gets_the_sources_the_profile_and_where_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
 
-    def run(sources: Any, qemu: Any, **options: Any) -> int:
+    def run(sources: Any, qemus: Any, **options: Any) -> int:
         of_the_app = [options[name] for name in ("step", "tier", "theme", "cpu")]
-        given.append(([source.name for source in sources], qemu.irqchip, *of_the_app))
+        given.append(([source.name for source in sources], [qemu.irqchip for qemu in qemus], *of_the_app))
         return 0
 
     monkeypatch.setattr(app, "run", run)
     assert main([EPYC, "--step", "--irqchip", "off", "--glyphs", "ascii"]) == 0
     assert main([EPYC, "--theme", "msrtui-light", "--cpu", "EPYC-v4,-svm"]) == 0
+    assert main([EPYC, "--qemu", "7.2", "--qemu", "10.0"]) == 0
     assert given == [
-        ([EPYC], "off", True, "ascii", None, "host"),
-        ([EPYC], "on", False, None, "msrtui-light", "EPYC-v4,-svm"),
+        ([EPYC], ["off"], True, "ascii", None, "host"),
+        ([EPYC], ["on"], False, None, "msrtui-light", "EPYC-v4,-svm"),
+        ([EPYC], ["on", "on"], False, None, None, "host"),
     ]
 
 

@@ -244,6 +244,29 @@ async def test_what_is_copied_is_said_at_the_end() -> None:
     assert running.copied[1].startswith("ARCH_CAPABILITIES 69 48 2")
 
 
+async def test_the_cpu_that_both_can_run_is_shown_and_copied(capsys: pytest.CaptureFixture[str]) -> None:
+    running = app(SKYLAKE, NESTED0)
+    async with running.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("b")
+        await settled(pilot)
+        assert "Baseline   y copies it" in text_of(running)
+        await pilot.press("y")
+        await settled(pilot)
+    capsys.readouterr()
+    assert main(["baseline", "--qemu-cpu", "--qemu", "7.2", SKYLAKE, NESTED0]) == 0
+    assert running.copied == [capsys.readouterr().out.strip()]
+
+
+async def test_a_host_on_which_qemu_ends_has_no_baseline() -> None:
+    running = app(SKYLAKE, "amd-nosvm-tcg-linux6.12")
+    async with running.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("b")
+        await settled(pilot)
+        assert "There is no baseline with amd-nosvm-tcg-linux6.12" in text_of(running)
+
+
 async def test_every_key_of_the_map_has_its_action() -> None:
     actions = {key.action.partition("(")[0] for key in COMPARE_KEYS if key.owner == "screen" and key.action}
     assert all(hasattr(CompareScreen, f"action_{action}") for action in actions)

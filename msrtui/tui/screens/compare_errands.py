@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from textual import on, work
 from textual.message import Message
 from textual.screen import Screen
 
+from msrtui.compare.side import Side
 from msrtui.errors import MsrtuiError
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.pair import telling
@@ -39,6 +40,16 @@ class ComparisonSaved(Message):
     def __init__(self, said: str) -> None:
         super().__init__()
         self.said = said
+
+
+class BaselineFound(Message):
+    """The CPU that all can run (``cpu``; None: there is none), in so many lines; or ``refused``."""
+
+    def __init__(self, text: Sequence[str], cpu: str | None, refused: str | None = None) -> None:
+        super().__init__()
+        self.text = text
+        self.cpu = cpu
+        self.refused = refused
 
 
 class CompareErrands(Screen[None]):
@@ -95,6 +106,42 @@ class CompareErrands(Screen[None]):
         self._do(
             lambda: self.comparing.what_if((replace(one, label=label), replace(other, label=label)), self.comparing.cpu)
         )
+
+    # --- baseline --------------------------------------------------------------------------------------------
+    def action_baseline(self) -> None:
+        """The richest CPU that all these hosts can run."""
+        self._note("Working out the CPU that all these hosts can run …")
+        self._find_baseline(self.comparing.everyone())
+
+    @work(thread=True, exclusive=True, group="baseline", exit_on_error=False)
+    def _find_baseline(self, everyone: Callable[[], list[Side]]) -> None:
+        from msrtui.compare.baseline import baseline
+        from msrtui.report.baseline import baseline_text
+
+        sides = everyone()
+        ended = next((side for side in sides if side.outcome is None), None)
+        if ended is not None:
+            said = f"There is no baseline with {printable(ended.name)}: QEMU does not start there."
+            self.post_message(BaselineFound((), None, said))
+            return
+        found = baseline(sides)
+        cpu = None if found.request is None else found.request.text
+        self.post_message(BaselineFound(baseline_text(found).splitlines(), cpu))
+
+    @on(BaselineFound)
+    def _baseline_found(self, message: BaselineFound) -> None:
+        from msrtui.tui.screens.baseline import BaselineScreen
+
+        if message.refused is not None:
+            self._note(message.refused)
+            return
+        self._do(self.comparing.change)
+
+        def copy(cpu: str | None) -> None:
+            if cpu is not None:
+                self._copy(cpu)
+
+        self.app.push_screen(BaselineScreen(message.text, message.cpu, self._glyphs), copy)
 
     # --- hosts -----------------------------------------------------------------------------------------------
     def action_add(self) -> None:
