@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from msrtui.compare.causes import causes
 from msrtui.compare.differences import differences
+from msrtui.compare.fingerprint import fingerprint_of, items_of
 from msrtui.compare.later import Turn, turns
 from msrtui.compare.pair import Common, Pair, pair
 from msrtui.compare.side import Side, side_of
 from msrtui.compare.verdict import Verdict, can_move
 from msrtui.errors import BadRequest
 from msrtui.kvm.heard import Heard
+from msrtui.kvm.recorded import RecordedHost
 from msrtui.qemu.cpu_request import parse
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels
@@ -145,7 +147,9 @@ class Comparing:
     def learned(self, place: int, side: Side, verdicts: tuple[Verdict, Verdict]) -> None:
         """What became of another host; worked out elsewhere."""
         self._sides[place] = side
-        self.comparison = replace(self.comparison, verdicts={**self.comparison.verdicts, place: verdicts})
+        now = self.comparison
+        prints = {**now.prints, **_prints(now.sources, (REFERENCE, now.other, place), now.prints)}
+        self.comparison = replace(now, verdicts={**now.verdicts, place: verdicts}, prints=prints)
 
     def cannot(self, place: int, why: str) -> None:
         """A host that cannot be compared."""
@@ -183,15 +187,15 @@ class Comparing:
         if place in now.refused:
             raise BadRequest(now.refused[place])
         if place != now.other:
-            self._again(now.sources, place, verdicts=now.verdicts, refused=now.refused)
+            self._again(now.sources, place, verdicts=now.verdicts, refused=now.refused, prints=now.prints)
 
     def next_host(self, by: int) -> None:
         """The next of the others is B, or the one before. Raises BadRequest where there is none."""
         now = self.comparison
         if not now.many:
             raise BadRequest("There is no other host here:  o  adds one,  w  swaps A and B.")
-        places = [place for place in range(1, len(now.sources)) if place not in now.refused]
-        self.to_host(places[(places.index(now.other) + by) % len(places)])
+        places = [place for place in now.groups if place not in now.refused]
+        self.to_host(places[(places.index(now.alike(now.other)[0]) + by) % len(places)])
 
     def swap(self) -> None:
         """A is B and B is A."""
@@ -204,13 +208,14 @@ class Comparing:
             place: sides[was] for place, was in enumerate(order) if was in sides and (alike or place in (0, now.other))
         }
         refused = {place: now.refused[was] for place, was in enumerate(order) if was in now.refused}
-        self._again(tuple(now.sources[was] for was in order), now.other, refused=refused)
+        prints = {place: now.prints[was] for place, was in enumerate(order) if was in now.prints}
+        self._again(tuple(now.sources[was] for was in order), now.other, refused=refused, prints=prints)
 
     def add(self, source: Source) -> None:
         """One more host, which is B from now on."""
         now = self.comparison
         sources = (*now.sources, source)
-        self._again(sources, len(now.sources), verdicts=now.verdicts, refused=now.refused)
+        self._again(sources, len(now.sources), verdicts=now.verdicts, refused=now.refused, prints=now.prints)
 
     def what_if(self, qemus: tuple[QemuProfile, QemuProfile], cpu: str) -> None:
         """Other QEMUs, or another ``-cpu``. Raises BadRequest, and changes nothing, where there is no such ``-cpu``."""
@@ -229,6 +234,15 @@ class Comparing:
         one, other = self._qemus
         turned = replace(one, migratable=not one.migratable), replace(other, migratable=not one.migratable)
         self.what_if(turned, self._cpu)
+
+
+def _prints(sources: Sequence[Source], places: Iterable[int], known: Mapping[int, str]) -> dict[int, str]:
+    """The fingerprints of saved hosts; a live one may answer otherwise tomorrow."""
+    return {
+        place: fingerprint_of(items_of(source.answerer.recording))
+        for place, source in ((place, sources[place]) for place in places if place not in known)
+        if isinstance(source.answerer, RecordedHost)
+    }
 
 
 def verdicts_of(reference: Side, side: Side) -> tuple[Verdict, Verdict]:

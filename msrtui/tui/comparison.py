@@ -45,7 +45,20 @@ class Comparison:
     verdicts: Mapping[int, tuple[Verdict, Verdict]] = field(default_factory=dict)
     refused: Mapping[int, str] = field(default_factory=dict)
     """Hosts that cannot be compared, by place, with the sentence that says why."""
+    prints: Mapping[int, str] = field(default_factory=dict)
+    """The fingerprints of saved hosts by place: those that answered alike have the same."""
     notice: str | None = None
+
+    def alike(self, place: int) -> list[int]:
+        """The places of the others that answered as this one did, itself included."""
+        mine = self.prints.get(place)
+        others = range(1, len(self.sources))
+        return [other for other in others if other == place or (mine is not None and self.prints.get(other) == mine)]
+
+    @property
+    def groups(self) -> list[int]:
+        """The place of the first of each group of others that answered alike."""
+        return [place for place in range(1, len(self.sources)) if self.alike(place)[0] == place]
 
     @property
     def many(self) -> bool:

@@ -137,6 +137,28 @@ async def test_the_next_host_is_b_and_the_reference_stays() -> None:
         assert len(now(running).verdicts) == 3
 
 
+async def test_hosts_that_answered_alike_are_one_row(tmp_path: Path) -> None:
+    paths = []
+    for name, host in (("one", EPYC), ("two", EPYC), ("old", SKYLAKE_OLD), ("three", EPYC), ("same", SKYLAKE)):
+        saved = json.loads(Path(data_path("snapshots", f"{host}.json")).read_text(encoding="utf-8"))
+        saved["host"]["name"] = name
+        paths.append(tmp_path / f"{name}.json")
+        paths[-1].write_text(json.dumps(saved), encoding="utf-8")
+    running = app(SKYLAKE, *map(str, paths))
+    async with running.run_test(size=(120, 40)) as pilot:
+        await settled(pilot)
+        lines = text_of(running).splitlines()
+        (row,) = [line for line in lines if " one " in line and "more that answer alike" in line]
+        assert "and 2 more that answer alike" in row
+        assert not [line for line in lines if " two " in line]
+        assert [line for line in lines if " same " in line and "answers as A does" in line]
+        assert now(running).groups == [1, 3, 5]
+        assert "A moves to 1 of 5, 2 of 5 move to A" in text_of(running)
+        await pilot.press("tab", "tab", "tab")
+        await settled(pilot)
+        assert now(running).other == 1
+
+
 async def test_another_qemu_for_both_and_for_one() -> None:
     running = app(EPYC, SKYLAKE)
     async with running.run_test(size=(80, 24)) as pilot:

@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from settling import settled
 
 from msrtui.qemu.profile import QemuProfile
@@ -24,9 +25,17 @@ def words_of(svg: str) -> list[str]:
     return [html.unescape(text).replace("\xa0", " ").strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)]
 
 
-async def test_the_readmes_picture_shows_what_the_app_shows(root: Path) -> None:
-    path = root / "tests" / "pictures" / "explorer.svg"
-    app = MsrtuiApp(open_source("amd-pvm-linux6.18"), QemuProfile("7.2"), theme="msrtui-dark", tier="full")
+@pytest.mark.parametrize(
+    ("name", "hosts"),
+    [
+        ("explorer", ("amd-pvm-linux6.18",)),
+        ("compare", ("amd-pvm-linux6.18", "intel-skylake-bochs-linux6.12")),
+    ],
+)
+async def test_the_readmes_pictures_show_what_the_app_shows(root: Path, name: str, hosts: tuple[str, ...]) -> None:
+    path = root / "tests" / "pictures" / f"{name}.svg"
+    sources = [open_source(host) for host in hosts]
+    app = MsrtuiApp(sources, QemuProfile("7.2"), theme="msrtui-dark", tier="full")
     async with app.run_test(size=(120, 40)) as pilot:
         await settled(pilot)
         drawn = svg_of(cast("Any", app))
@@ -34,4 +43,4 @@ async def test_the_readmes_picture_shows_what_the_app_shows(root: Path) -> None:
         path.write_text(drawn, encoding="utf-8")
     assert words_of(path.read_text(encoding="utf-8")) == words_of(drawn)
     assert "http" not in drawn.replace("http://www.w3.org", "")
-    assert "tests/pictures/explorer.svg" in (root / "README.md").read_text(encoding="utf-8")
+    assert f"tests/pictures/{name}.svg" in (root / "README.md").read_text(encoding="utf-8")

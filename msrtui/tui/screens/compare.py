@@ -195,7 +195,7 @@ class CompareScreen(CompareErrands):
                 self._place(name, box)
             for name in LINES:
                 self.query_one(f"#{name}", LineView).show(drawn.fixed.get(name, ()))
-            self.query_one("#hosts", LineList).show_list(*drawn.hosts, ("host", shown.other))
+            self.query_one("#hosts", LineList).show_list(*drawn.hosts, ("host", shown.alike(shown.other)[0]))
             self.query_one("#rows", LineList).show_list(*drawn.rows, shown.subject)
             what = (shown.subject, shown.pair)
             self.query_one(DetailPane).show_text(drawn.detail, keep=what == self._detailed)

@@ -157,13 +157,18 @@ def host_rows(shown: Comparison, width: int) -> list[Line]:
     width = min(width, _WIDEST)
     rows = []
     wide = min(max(len(host_name(source)) for source in shown.sources), max(width - 56, 12))
-    for place in range(1, len(shown.sources)):
+    for place in shown.groups:
         source = shown.sources[place]
+        alike = shown.alike(place)
         name = host_name(source)
         name = name if len(name) <= wide else name[: wide - 1] + "…"
         sign = f"   {letter(place):<3}"
-        left = [head(sign) if place == shown.other else sign, f"{name:<{wide}}"]
+        left = [head(sign) if shown.other in alike else sign, f"{name:<{wide}}"]
         facts = f"  {kernel_text(source.about)}"
+        if len(alike) > 1:
+            facts = _("  and {n} more that answer alike").format(n=len(alike) - 1)
+        elif shown.prints.get(place) == shown.prints.get(REFERENCE, ""):
+            facts += _("  answers as A does")
         if place in shown.refused:
             rows.append(ends(left, [bad(_("cannot be compared ")), " "], width, ("host", place)))
             continue

@@ -40,7 +40,7 @@ def compare_picture(shown: Comparison, cpu: str, width: int, height: int) -> Com
     ruled = height >= 30
     hosts = 0
     if shown.many:
-        hosts = min(len(shown.sources), max(height // 4, 4))
+        hosts = min(len(shown.groups) + 1, max(height // 4, 4))
     top = 3 + 1 + len(verdicts) + hosts
     bottom = height - 1 - foot - ruled
     body = max(bottom - top - 1, 1)
