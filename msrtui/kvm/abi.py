@@ -98,12 +98,87 @@ class Cap(IntEnum):
         return f"KVM_CAP_{self.name}"
 
 
+MORE_CAPABILITIES = {
+    1: "HLT",
+    2: "MMU_SHADOW_CACHE_CONTROL",
+    6: "VAPIC",
+    11: "PIT",
+    18: "IOMMU",
+    22: "USER_NMI",
+    24: "REINJECT_CONTROL",
+    29: "ASSIGN_DEV_IRQ",
+    33: "PIT2",
+    34: "SET_BOOT_CPU_ID",
+    38: "XEN_HVM",
+    45: "HYPERV_VAPIC",
+    46: "HYPERV_SPIN",
+    49: "INTR_SHADOW",
+    54: "ENABLE_CAP",
+    60: "TSC_CONTROL",
+    70: "ONE_REG",
+    74: "SYNC_REGS",
+    76: "KVMCLOCK_CTRL",
+    89: "DEVICE_CTRL",
+    96: "HYPERV_TIME",
+    97: "IOAPIC_POLARITY_IGNORED",
+    98: "ENABLE_CAP_VM",
+    100: "IOEVENTFD_NO_LENGTH",
+    105: "CHECK_EXTENSION_VM",
+    116: "DISABLE_QUIRKS",
+    119: "GUEST_DEBUG_HW_BPS",
+    120: "GUEST_DEBUG_HW_WPS",
+    123: "HYPERV_SYNIC",
+    127: "VCPU_ATTRIBUTES",
+    128: "MAX_VCPU_ID",
+    129: "X2APIC_API",
+    148: "HYPERV_SYNIC2",
+    154: "HYPERV_EVENTFD",
+    155: "HYPERV_TLBFLUSH",
+    161: "HYPERV_SEND_IPI",
+    163: "HYPERV_ENLIGHTENED_VMCS",
+    166: "MANUAL_DIRTY_LOG_PROTECT",
+    167: "HYPERV_CPUID",
+    173: "PMU_EVENT_FILTER",
+    175: "HYPERV_DIRECT_TLBFLUSH",
+    182: "HALT_POLL",
+    183: "ASYNC_PF_INT",
+    184: "LAST_CPU",
+    185: "SMALLER_MAXPHYADDR",
+    187: "STEAL_TIME",
+    190: "ENFORCE_PV_FEATURE_CPUID",
+    191: "SYS_HYPERV_CPUID",
+    192: "DIRTY_LOG_RING",
+    193: "X86_BUS_LOCK_EXIT",
+    196: "SGX_ATTRIBUTE",
+    197: "VM_COPY_ENC_CONTEXT_FROM",
+    198: "PTP_KVM",
+    199: "HYPERV_ENFORCE_CPUID",
+    201: "EXIT_HYPERCALL",
+    204: "EXIT_ON_EMULATION_FAILURE",
+    206: "VM_MOVE_ENC_CONTEXT_FROM",
+    207: "VM_GPA_BITS",
+    214: "VM_TSC_CONTROL",
+    215: "SYSTEM_EVENT_DATA",
+    220: "VM_DISABLE_NX_HUGE_PAGES",
+    223: "DIRTY_LOG_RING_ACQ_REL",
+    225: "DIRTY_LOG_RING_WITH_BITMAP",
+    226: "PMU_EVENT_MASKED_EVENTS",
+    227: "COUNTER_OFFSET",
+    232: "MEMORY_FAULT_INFO",
+    235: "VM_TYPES",
+    237: "X86_APIC_BUS_CYCLES_NS",
+    238: "X86_GUEST_MODE",
+    244: "GUEST_MEMFD_FLAGS",
+}
+"""Capabilities that no QEMU checks when it starts, by number: those that x86 has or had, without KVM_CAP_."""
+
+
 def cap_symbol(number: int) -> str:
     """``KVM_CAP_…`` for a capability number, or ``KVM_CAP_<number>`` where msrtui has no name for it."""
     try:
         return Cap(number).symbol
     except ValueError:
-        return f"KVM_CAP_{number}"
+        return f"KVM_CAP_{MORE_CAPABILITIES.get(number, number)}"
 
 
 # Linux's own numbers and words: a recording may be read on a system that numbers its errors differently

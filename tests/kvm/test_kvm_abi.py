@@ -51,7 +51,7 @@ def header(
         missing("needs Linux's headers")
     compiler = need_tool("cc", "gcc", "clang")
     lines = ["#include <stddef.h>", "#include <stdio.h>", "#include <linux/kvm.h>", "int main(void) {"]
-    for name in (*collector.IOCTLS, *(cap.symbol for cap in Cap), *NUMBERS):
+    for name in (*collector.IOCTLS, *(cap.symbol for cap in Cap), *NUMBERS, *map(cap_symbol, abi.MORE_CAPABILITIES)):
         lines += [f"#ifdef {name}", f'    printf("{name} %llu\\n", (unsigned long long)({name}));', "#endif"]
     for _, kernel, fields in STRUCTS.values():
         lines.append(f'    printf("{kernel.replace(" ", "_")} %zu\\n", sizeof({kernel}));')
@@ -97,6 +97,14 @@ def test_every_capability_number_is_the_headers(header: dict[str, int]) -> None:
     newest = max(header[cap.symbol] for cap in known)
     # KVM_CAP_XSAVE2 came with Linux 5.17; a header may be older than msrtui, but then lacks only what is newer
     assert [cap for cap in Cap if cap.symbol not in header and cap < newest] == []
+
+
+def test_the_capabilities_that_no_qemu_checks_have_the_headers_numbers(header: dict[str, int]) -> None:
+    named = {cap_symbol(number): number for number in abi.MORE_CAPABILITIES}
+    known = named.keys() & header.keys()
+    assert len(known) > 40
+    assert {symbol: named[symbol] for symbol in known} == {symbol: header[symbol] for symbol in known}
+    assert not abi.MORE_CAPABILITIES.keys() & set(Cap)
 
 
 def test_the_other_numbers_are_the_headers(header: dict[str, int]) -> None:
