@@ -243,6 +243,7 @@ def _about(document: Mapping[str, Any], leaves: Mapping[tuple[int, int], Registe
     bios = member(host, "bios", "$.host")
     told = [text_or_none(bios, key, "$.host.bios") for key in ("vendor", "version", "date")]
     switches = members(host, "command_line", "$.host", NAME_LIMIT)
+    flaws = member(host, "vulnerabilities", "$.host") if host.get("vulnerabilities") is not None else {}
     return About(
         cpu=_plain(text_or_none(cpu, "name", "$.host.cpu")),
         kernel=_plain(text_or_none(kernel, "release", "$.host.kernel")),
@@ -256,6 +257,11 @@ def _about(document: Mapping[str, Any], leaves: Mapping[tuple[int, int], Registe
         bios=plain(" ".join(text for text in told if text)) or None,
         hypervisor=_plain(text_or_none(hypervisor, "signature", "$.host.hypervisor")),
         command_line=tuple(plain(switch) for switch in switches if isinstance(switch, str)),
+        vulnerabilities={
+            _text(flaw): _text(said)
+            for flaw in _few(flaws, "$.host.vulnerabilities")
+            if (said := text_or_none(flaws, flaw, "$.host.vulnerabilities")) is not None
+        },
     )
 
 

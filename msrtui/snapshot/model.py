@@ -17,6 +17,8 @@ class About:
     module parameters by module. ``carried_by`` names what emulated the CPU ("Bochs", "QEMU TCG"), None for a
     real one or where it is not known. ``name`` is the host's name or a hash of it, ``origin`` a line on where
     the snapshot is from, ``when`` its time in UTC. ``hypervisor`` is the signature of what the host runs under.
+    ``command_line`` are the kernel's switches for mitigations and for KVM, ``vulnerabilities`` what the kernel says of
+    each flaw of the CPU (/sys/devices/system/cpu/vulnerabilities).
     """
 
     cpu: str | None = None
@@ -31,6 +33,7 @@ class About:
     bios: str | None = None
     hypervisor: str | None = None
     command_line: tuple[str, ...] = ()
+    vulnerabilities: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
