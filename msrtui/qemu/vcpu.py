@@ -20,6 +20,10 @@ _BASIC_KEPT = (1 << 31) - 1 | 0x1FFF << 32 | 0xF << 50
 """Revision, VMCS size, memory type: what no feature bit says is taken from KVM as it is."""
 _MISC_KEPT = 0x1F | 0b111 << 25
 _EPT_MEMORY_TYPES = 1 << 8 | 1 << 14
+KEPT = {VMX_BASIC: _BASIC_KEPT, VMX_MISC: _MISC_KEPT, VMX_EPT_VPID: _EPT_MEMORY_TYPES}
+"""Bits that a guest gets as KVM has them, beside those of the feature word, by MSR."""
+VMX_WRITTEN_FIRST = (4, 2)
+"""From here on QEMU writes the VMX MSRs of a guest that has VMX; before, the guest has KVM's own."""
 _LM = 1 << 29
 _VMX = 1 << 5
 
