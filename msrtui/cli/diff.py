@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from msrtui.cli.options import SOURCE_HELP, Parser, add_json, add_profile, command_parser, profile_from
 from msrtui.cli.output import note, say, say_json
 from msrtui.errors import BadRequest
 from msrtui.qemu.profile import DEFAULT_VERSION
+
+if TYPE_CHECKING:
+    from msrtui.compare.differences import Difference
+    from msrtui.compare.side import Side
 
 _EPILOG = """Compares what KVM answers and what a guest gets. First the verdicts: whether a guest that runs on one host
 can move to the other, and if not, which bits are missing there and at which layer. With more than two the first is
@@ -15,6 +23,7 @@ With a FOLDER of snapshots, a 'PATTERN*' in quotes or more than 16 sources it gr
 names the odd ones with what differs, and says among which hosts guests can move freely; --csv has a row a host.
 Its --json has guests, pools, outliers and skipped as well; "differences" has a value a group, and is null over 16
 groups. Over 40 kinds of guest each is held against the largest only, and "reasons" is null: "lacks" has the bits.
+With --drift the two are one host before and after: its changes by their likely cause, and what that means for guests.
 With --qemu OLD --qemu NEW one host is read by both (whether a guest sees the same CPU after an upgrade: give its
 --machine too), or the first host by the one and the second by the other.
 
@@ -29,6 +38,7 @@ def parser() -> Parser:
     made.add_argument(
         "--can-move", action="store_true", help="only whether a guest can move from the first to the second"
     )
+    made.add_argument("--drift", action="store_true", help="the two are one host, before and after")
     how = made.add_mutually_exclusive_group()
     add_json(how)  # type: ignore[arg-type]
     how.add_argument("--markdown", action="store_true", help="for a ticket")
@@ -43,14 +53,17 @@ def run(arguments: list[str]) -> int:
 
     from msrtui.cli import fleet
 
-    if fleet.is_fleet(options.sources):
+    if fleet.is_fleet(options.sources) and not options.drift:
         return fleet.run(options)
     if options.csv:
         raise BadRequest("--csv is a table of many hosts: give a folder of snapshots, or a pattern in quotes.")
     labels = options.qemu or [DEFAULT_VERSION]
     names = options.sources * 2 if len(labels) == 2 and len(options.sources) == 1 else options.sources
-    if len(names) < 2 or len(labels) > 2 or (len(names) > 2 and (options.can_move or len(labels) == 2)):
-        wanted = "exactly two sources" if options.can_move or len(labels) > 1 else "two sources or more"
+    two = options.can_move or options.drift or len(labels) == 2
+    if options.drift and (options.can_move or len(labels) > 1):
+        raise BadRequest("--drift is of one host and one QEMU: leave out --can-move and the second --qemu.")
+    if len(names) < 2 or len(labels) > 2 or (len(names) > 2 and two):
+        wanted = "exactly two sources" if two or len(labels) > 2 else "two sources or more"
         raise BadRequest(f"diff compares {wanted}, or one that two QEMUs read; msrtui hosts lists the bundled ones.")
     profiles = []
     for label in labels:
@@ -61,9 +74,10 @@ def run(arguments: list[str]) -> int:
     from msrtui.compare.side import side_of
     from msrtui.compare.verdict import can_move
     from msrtui.report import diff
+    from msrtui.snapshot.capture import settled
     from msrtui.snapshot.sources import open_source
 
-    opened = {text: open_source(text) for text in dict.fromkeys(names)}
+    opened = {text: settled(open_source(text)) for text in dict.fromkeys(names)}
     for source in opened.values():
         if source.notice is not None:
             note(source.notice)
@@ -74,7 +88,9 @@ def run(arguments: list[str]) -> int:
     for other in others:
         verdicts += [can_move(first, other)] if options.can_move else [can_move(first, other), can_move(other, first)]
     found = differences(sides)
-    if options.json:
+    if options.drift:
+        _say_drift(sides, found, options)
+    elif options.json:
         say_json(diff.diff_document(sides, found, verdicts))
     else:
         shown = diff.diff_markdown if options.markdown else diff.diff_text
@@ -82,3 +98,14 @@ def run(arguments: list[str]) -> int:
     if options.can_move:
         return {"can": 0, "cannot": 1, "unknown": 2}[verdicts[0].answer]
     return 1 if any(matters(each) for each in found) else 0
+
+
+def _say_drift(sides: Sequence[Side], found: Sequence[Difference], options: argparse.Namespace) -> None:
+    from msrtui.compare.drift import drift
+    from msrtui.report.drift import drift_document, drift_markdown, drift_text
+
+    changes = drift(sides[0], sides[1], found)
+    if options.json:
+        say_json(drift_document(sides, found, changes))
+    else:
+        say((drift_markdown if options.markdown else drift_text)(sides, found, changes))

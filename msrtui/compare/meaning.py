@@ -14,6 +14,7 @@ from msrtui.compare.differences import Difference
 from msrtui.compare.polarity import WORD_OF_MSR, Polarity, mask_of, polarity_of
 from msrtui.compare.side import Side, newest_name
 from msrtui.kvm.abi import MORE_CAPABILITIES, Cap
+from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.words import bits_of
 
 Freedom = Literal["free", "fixed 1", "fixed 0", "may be 1", "may be 0"]
@@ -57,11 +58,12 @@ class ControlDifference(NamedTuple):
 
 
 class FieldDifference(NamedTuple):
-    """One field of several bits that differs; ``bits`` as manuals write them (``5:0``)."""
+    """One field of several bits that differs; ``bits`` as manuals write them (``5:0``), ``mask`` where it is."""
 
     bits: str
     name: str
     values: tuple[int | None, ...]
+    mask: int
 
 
 class Meaning(NamedTuple):
@@ -76,7 +78,7 @@ class Meaning(NamedTuple):
 class Lost(NamedTuple):
     """One bit by which a guest that goes on elsewhere would trust what is no longer so."""
 
-    word: str
+    word: FeatureWord
     bit: int
     polarity: Polarity
 
@@ -122,7 +124,7 @@ def lost(source: Side, target: Side) -> tuple[Lost, ...]:
         for bit in bits_of(mask):
             polarity = polarity_of(name, bit)
             if polarity is not None and by_sign.get(polarity.sign, 0) >> bit & 1:
-                found.append(Lost(name, bit, polarity))
+                found.append(Lost(here.word, bit, polarity))
     return tuple(found)
 
 
@@ -173,7 +175,7 @@ def _msr(layout: MsrLayout, values: Sequence[object]) -> Meaning:
             names[field.lo] = _name(field)
         else:
             both = tuple((value & mask) >> field.lo if isinstance(value, int) else None for value in values)
-            fields.append(FieldDifference(field.bits, field.name, both))
+            fields.append(FieldDifference(field.bits, field.name, both, mask))
     names.update(dict.fromkeys(bits_of(differs)))
     return Meaning(bits=tuple(_bits(values, names, word)), fields=tuple(fields))
 

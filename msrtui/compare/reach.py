@@ -176,5 +176,10 @@ class Reaches:
         return None
 
 
+def passed_on(index: int) -> int:
+    """The bits of a feature MSR that a guest gets as KVM has them, beside its feature word; 0 where there are none."""
+    return KEPT.get(index, 0)
+
+
 def _names(profile: QemuProfile, index: int) -> bool:
     return index in profile.tables.flag_by_index or index in profile.tables.transferred

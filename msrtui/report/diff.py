@@ -5,27 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from msrtui.catalog import short_name
 from msrtui.compare.causes import causes, ranked
-from msrtui.compare.differences import Difference, matters
+from msrtui.compare.differences import Difference, hidden, matters
+from msrtui.compare.meaning import lost
 from msrtui.compare.side import Side, newest_name
 from msrtui.compare.verdict import Reason, Verdict
 from msrtui.kvm.collector import plain
+from msrtui.qemu.profile import QemuProfile
+from msrtui.report.difference_document import difference_document
+from msrtui.report.differences import WIDTH, Labels, circumstance_lines, difference_lines
 from msrtui.report.heading import qemu_of
 from msrtui.report.sentences import bit_label
-from msrtui.report.shape import aligned, counted, hexed, wrapped
+from msrtui.report.shape import counted, wrapped
+from msrtui.report.trust import trust_sentences
 
 _WARNINGS = {"vendor": "The two CPUs are of different vendors: even where the bits agree, a guest notices."}
-_KINDS = {
-    "guest": "What a guest gets",
-    "msr": "Feature MSRs",
-    "feature_list": "The feature MSR list",
-    "index_list": "KVM's index list",
-    "capability": "Capabilities that QEMU checks",
-    "kvm": "What KVM says in the registers of feature words",
-    "parameter": "Module parameters",
-    "fact": "The hosts",
-}
 _NAMED = 6
 
 
@@ -62,12 +56,7 @@ def diff_document(sides: Sequence[Side], found: Sequence[Difference], verdicts: 
         "cpu": sides[0].request.text,
         "alike": not any(matters(each) for each in found),
         "differences": [
-            {
-                "kind": each.kind,
-                "subject": each.subject,
-                "values": [_value(value) for value in each.values],
-                "cause": None if cause is None else cause.text,
-            }
+            difference_document(each, None if cause is None else cause.text)
             for each, cause in zip(found, causes(found), strict=True)
         ],
         "verdicts": [_verdict_document(verdict) for verdict in verdicts],
@@ -94,10 +83,6 @@ def _verdict_document(verdict: Verdict) -> dict[str, Any]:
         "warnings": [_WARNINGS[warning] for warning in verdict.warnings]
         + ([plain(verdict.ends, 1000)] if verdict.ends is not None else []),
     }
-
-
-def _value(value: object) -> object:
-    return hexed(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def groups(sides: Sequence[Side], found: Sequence[Difference]) -> list[list[str]]:
@@ -128,40 +113,58 @@ def _lines(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: 
     which = "each by its own QEMU" if _versions(sides) else qemu_of(sides[0].profile)
     yield f"{which}, -cpu {plain(sides[0].request.text)}"
     names = {id(side): letter(place) for place, side in enumerate(sides)}
-    yield from aligned(
-        [
-            (
-                names[id(side)],
-                plain(side.name, 60),
-                plain(side.about.cpu or "", 40),
-                f"Linux {plain(side.about.kernel, 30)}" if side.about.kernel else "",
-                plain(side.about.vendor_module or "", 20),
-                qemu_of(side.profile) if _versions(sides) else "",
-            )
-            for side in sides
-        ],
-        "",
-    )
+    for side in sides:
+        yield from who_lines(side, f"{names[id(side)]}  ", _versions(sides))
     yield ""
     for verdict in verdicts:
         yield from _verdict_lines(verdict, names[id(verdict.source)], names[id(verdict.target)])
     for warning in dict.fromkeys(warning for verdict in verdicts for warning in verdict.warnings):
         yield from wrapped(_WARNINGS[warning])
+    for verdict in verdicts:
+        here, there = names[id(verdict.source)], names[id(verdict.target)]
+        for sentence in trust_sentences(lost(verdict.source, verdict.target), here, there):
+            yield from wrapped(sentence, f"{here} -> {there}  ", "        ", WIDTH)
     if found is None:
         return
     if not any(matters(each) for each in found):
         yield ""
         yield "KVM says the same on all sides, and a guest gets the same."
     yield from _likely(found)
-    for kind, heading in _KINDS.items():
-        rows = [each for each in found if each.kind == kind]
-        if rows:
-            yield ""
-            yield f"{heading}: {counted(len(rows), 'difference', 'differences')}"
-            head = ("", *(letter(place) for place in range(len(sides))))
-            table = [head, *((_subject(each), *(_shown(value) for value in each.values)) for each in rows)]
-            right = frozenset() if kind in ("fact", "parameter") else frozenset(range(1, len(sides) + 1))
-            yield from aligned(table, "  ", right)
+    labels = letters(len(sides))
+    yield from difference_lines(found, labels)
+    yield from circumstance_lines(found, labels)
+    yield from hidden_lines(sides)
+
+
+def who_lines(side: Side, start: str, versions: bool = False) -> Iterator[str]:
+    """Who one side is: its name, then what is known of the host (``versions``: and which QEMU reads it)."""
+    yield start + plain(side.name, 60)
+    about = side.about
+    facts = (
+        about.cpu and plain(about.cpu, 60),
+        about.kernel and f"Linux {plain(about.kernel, 40)}",
+        about.vendor_module and plain(about.vendor_module, 20),
+        qemu_of(side.profile) if versions else None,
+    )
+    known = ", ".join(" ".join(fact.split()) for fact in facts if fact)
+    if known:
+        yield from wrapped(known, " " * len(start), " " * len(start), WIDTH)
+
+
+def letters(count: int) -> Labels:
+    """A, B … as the sides are called in a comparison."""
+    names = tuple(letter(place) for place in range(count))
+    return Labels(names, tuple(f"only {name}" for name in names))
+
+
+def hidden_lines(sides: Sequence[Side]) -> Iterator[str]:
+    """Which rules hid a difference in CPUID that says nothing of a host."""
+    rules = [
+        f"{each.rule} ({', '.join(dict.fromkeys(hex(leaf) for leaf, _ in each.leaves))})" for each in hidden(sides)
+    ]
+    if rules:
+        yield ""
+        yield from wrapped(f"Hidden, as it says nothing of a host: {', '.join(rules)}", "", "  ", WIDTH)
 
 
 def _likely(found: Sequence[Difference]) -> Iterator[str]:
@@ -207,25 +210,12 @@ def _verdict_lines(verdict: Verdict, source: str, target: str) -> Iterator[str]:
         yield from wrapped(f"{' '.join(labels[:_NAMED])}{more}{lists}", f"        {first.word.short:20} ", " " * 29)
 
 
-def _subject(each: Difference) -> str:
-    if each.word is not None:
-        return each.word.short
-    if each.kind in ("msr", "index_list", "feature_list"):
-        name = short_name(int(each.subject, 16))
-        return f"{each.subject} {name}" if name else each.subject
-    return each.subject.removeprefix("KVM_CAP_")
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "?"
-    if isinstance(value, bool):
-        return "listed" if value else "-"
-    return f"{value:#x}" if isinstance(value, int) else plain(str(value), 60)
-
-
 # --- for a ticket ------------------------------------------------------------------------------------------------
 def diff_markdown(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: Sequence[Verdict]) -> str:
     """The text in a fenced block, so that nothing in it is read as markup."""
-    text = diff_text(sides, found, verdicts)
-    return f"**msrtui diff**, QEMU {sides[0].profile.label}\n\n```text\n{text.replace('```', chr(39) * 3)}```\n"
+    return fenced("msrtui diff", sides[0].profile, diff_text(sides, found, verdicts))
+
+
+def fenced(title: str, profile: QemuProfile, text: str) -> str:
+    """A title and a text that cannot end its fence."""
+    return f"**{title}**, QEMU {profile.label}\n\n```text\n{text.replace('```', chr(39) * 3)}```\n"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from msrtui.errors import KvmUnusable
 from msrtui.kvm import collector
 from msrtui.kvm.collector import DEVICE
+from msrtui.kvm.recorded import RecordedHost
 from msrtui.snapshot.codec import decode
+from msrtui.snapshot.sources import Source
 
 
 def capture_here(*, keep_name: bool = False, without_kvm: bool = False, device: str = DEVICE) -> dict[str, Any]:
@@ -28,3 +31,11 @@ def capture_here(*, keep_name: bool = False, without_kvm: bool = False, device: 
         raise KvmUnusable(open_error_sentence(errno, device), errno)
     decode(document, "this host")
     return document
+
+
+def settled(source: Source) -> Source:
+    """The same source with all facts that a capture has; this machine is asked once for it, a saved host has them."""
+    if not source.live or not collector.can_ask():
+        return source
+    host = decode(capture_here(without_kvm=True), "this host")
+    return replace(source, answerer=RecordedHost(host.recording), about=host.about)
