@@ -175,7 +175,7 @@ def _likely(found: Sequence[Difference]) -> Iterator[str]:
         yield "Likely why"
         for cause, count in likely:
             yield from wrapped(
-                f"{plain(cause.text, 200)}  ({counted(count, 'difference', 'differences')})", "  ", "    "
+                f"{plain(cause.text, 200)}  ({counted(count, 'difference', 'differences')})", "  ", "    ", WIDTH
             )
 
 

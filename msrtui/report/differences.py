@@ -112,6 +112,9 @@ def _laid_out(rows: Sequence[Row], indent: str, widest: int = _SUBJECT) -> Itera
             subject = ""
         for tag, text in row.said:
             start = f"{indent}{subject:{wide}}  " + (f"{tag:{tag_wide}}  " if tag else "")
+            if len(start) + max(map(len, text.split(" "))) > WIDTH:
+                yield f"{indent}{subject}".rstrip()
+                start = f"{indent}  {tag}  "
             for line in wrapped(text, start, " " * len(start), WIDTH):
                 yield line.replace(_TOGETHER, " ")
             subject = ""

@@ -75,7 +75,7 @@ def test_can_move_is_the_exit_code(capsys: pytest.CaptureFixture[str], one: str,
     said = capsys.readouterr().out
     assert "A -> B" in said
     assert "B -> A" not in said
-    assert "What a guest gets" not in said
+    assert "A guest sees" not in said
 
 
 def test_can_move_is_2_where_the_snapshot_does_not_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,6 +134,9 @@ def test_a_named_model_of_one_machine_type_is_the_same_cpu_in_both(capsys: pytes
     [
         [EPYC],
         ["--can-move", EPYC, EPYC, EPYC],
+        ["--drift", EPYC, EPYC, EPYC],
+        ["--drift", "--can-move", EPYC, EPYC],
+        ["--drift", "--qemu", "7.2", "--qemu", "8.2", EPYC],
         [EPYC, "no-such-host"],
         ["--qemu", "7.2", "--qemu", "8.2", "--qemu", "10.0", EPYC],
     ],
@@ -143,6 +146,47 @@ def test_what_cannot_be_compared_is_said_in_a_sentence(
 ) -> None:
     assert main(["diff", *arguments]) == 2
     assert one_sentence(capsys.readouterr().err)
+
+
+def test_each_difference_says_how_far_it_reaches_and_what_it_is_made_of(capsys: pytest.CaptureFixture[str]) -> None:
+    found = document(capsys, 1, "intel-skylake-bochs-linux5.10", "intel-skylake-bochs-linux7.3")["differences"]
+    by_subject = {(each["kind"], each["subject"]): each for each in found}
+    assert {each["reach"] for each in found} == {"guest", "qemu", "kernel"}
+    assert by_subject["guest", "FEAT_ARCH_CAPABILITIES"]["bits"] == [
+        {"bit": 62, "name": "its-no", "values": [0, 1], "polarity": "good when set"}
+    ]
+    control = by_subject["msr", "0x48b"]["controls"][0]
+    assert control["values"][1] == {"must_be_1": False, "may_be_1": True, "freedom": "free"}
+    assert by_subject["msr", "0x48a"]["fields"] == [{"bits": "9:1", "name": "MAX_INDEX", "values": ["0x17", "0x19"]}]
+    assert by_subject["capability", "KVM_CAP_MAX_VCPUS"]["worth"] == "count"
+    assert by_subject["order", "feature_list"]["values"] == ["0x48d", "0x481"]
+
+
+def test_drift_names_the_cause_first(capsys: pytest.CaptureFixture[str]) -> None:
+    found = document(capsys, 1, "--drift", SKYLAKE, NESTED0)
+    (group,) = found["drift"]
+    assert (group["cause"], group["kind"], group["likely"]) == ("kvm_intel.nested: Y → N", "parameter", True)
+    changed = [found["differences"][place] for place in group["changes"]]
+    assert {each["cause"] for each in changed} == {"kvm_intel.nested: Y → N"}
+    assert found["trusts"] == []
+    assert [each["verdict"] for each in found["verdicts"]] == ["cannot", "can"]
+    assert main(["diff", "--drift", SKYLAKE, NESTED0]) == 1
+    said = capsys.readouterr().out
+    first = next(line for line in said.splitlines() if line.startswith("likely"))
+    assert first.split() == f"likely kvm_intel.nested: Y → N explains {len(changed)} of {len(changed)} changes".split()
+    assert "What starts after can go back." in said
+    assert main(["diff", "--drift", "--markdown", SKYLAKE, NESTED0]) == 1
+    assert capsys.readouterr().out.count("```") == 2
+
+
+def test_no_drift_is_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert document(capsys, 0, "--drift", EPYC, EPYC)["drift"] == []
+    assert main(["diff", "--drift", EPYC, EPYC]) == 0
+    assert "Nothing changed" in capsys.readouterr().out
+
+
+def test_another_cpu_is_no_drift(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no drift" in document(capsys, 1, "--drift", EPYC, SKYLAKE)["warnings"][0]
 
 
 def test_this_machine_beside_a_saved_one(live_kvm: LiveHost, capsys: pytest.CaptureFixture[str]) -> None:
