@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _EPILOG = """Compares what KVM answers and what a guest gets. First the verdicts: whether a guest that runs on one host
 can move to the other, and if not, which bits are missing there and at which layer. With more than two the first is
 compared with each of the others. Then what differs: what a guest sees, what QEMU alone sees, what is KVM's own. Order
-in a list, APIC ids, topology and what is switched on now are no difference; kernels, microcode, mitigations and module
-parameters are named, but hosts that answer the same are alike all the same.
+in a list, APIC ids, topology, how many CPUs there are and what is switched on now are no difference; kernels,
+microcode, mitigations and module parameters are named, but hosts that answer the same are alike all the same.
 With a FOLDER of snapshots, a 'PATTERN*' in quotes or more than 16 sources it groups them by what their KVMs answer,
 names the odd ones with what differs, and says among which hosts guests can move freely; --csv has a row a host.
 Its --json has guests, pools, outliers and skipped as well; "differences" has a value a group, and is null over 16

@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import combinations
 from typing import Literal, NamedTuple
 
+from msrtui.compare.fingerprint import TOPOLOGY
 from msrtui.compare.noise import noise_between, without_noise
 from msrtui.compare.reach import Reach, Reaches
 from msrtui.compare.side import Side, newest_name
@@ -66,7 +67,10 @@ class Difference(NamedTuple):
 
 
 class Hidden(NamedTuple):
-    """What one rule of ``noise`` hid: in which leaves, (leaf, subleaf)."""
+    """What one rule of ``noise`` hid: in which leaves, (leaf, subleaf); ``vcpus-advised`` hides a capability.
+
+    KVM_CAP_NR_VCPUS counts the host's CPUs, as topology does.
+    """
 
     rule: str
     leaves: tuple[_Leaf, ...]
@@ -90,7 +94,10 @@ def hidden(sides: Sequence[Side]) -> tuple[Hidden, ...]:
         for leaf in sorted({*one, *other}):
             for rule in noise_between(*leaf, one.get(leaf, _NOTHING), other.get(leaf, _NOTHING)):
                 found.setdefault(rule, []).append(leaf)
-    return tuple(Hidden(rule, tuple(dict.fromkeys(leaves))) for rule, leaves in found.items())
+    counts = [_answers(side, TOPOLOGY) for side in sides]
+    advised = any(_differ([each[number] for each in counts]) for number in TOPOLOGY)
+    rules = [Hidden(rule, tuple(dict.fromkeys(leaves))) for rule, leaves in found.items()]
+    return (*rules, Hidden("vcpus-advised", ())) if advised else tuple(rules)
 
 
 def _differ(values: Sequence[object]) -> bool:
@@ -135,17 +142,18 @@ def _mitigation_switches(side: Side) -> str | None:
 
 
 def _capabilities(sides: Sequence[Side], reaches: Reaches) -> Iterator[Difference]:
-    """Those that every side answers for; a refusal counts as 0, as it does for QEMU."""
-    answers = [_answers(side) for side in sides]
-    for number in CAPABILITIES:
+    """Those that every side answers for, but for what counts CPUs; a refusal counts as 0, as it does for QEMU."""
+    wanted = [number for number in CAPABILITIES if number not in TOPOLOGY]
+    answers = [_answers(side, wanted) for side in sides]
+    for number in wanted:
         values = tuple(answered[number] for answered in answers)
         if None not in values:
             yield Difference("capability", cap_symbol(number), values, reach=reaches.capability(number))
 
 
-def _answers(side: Side) -> dict[int, int | None]:
+def _answers(side: Side, capabilities: Sequence[int]) -> dict[int, int | None]:
     with side.answerer.held():
-        replies = {number: side.answerer.ask(CheckExtension(number)) for number in CAPABILITIES}
+        replies = {number: side.answerer.ask(CheckExtension(number)) for number in capabilities}
     return {number: None if reply.result is None else max(reply.result, 0) for number, reply in replies.items()}
 
 

@@ -158,9 +158,10 @@ def letters(count: int) -> Labels:
 
 
 def hidden_lines(sides: Sequence[Side]) -> Iterator[str]:
-    """Which rules hid a difference in CPUID that says nothing of a host."""
+    """Which rules hid a difference that says nothing of a host."""
     rules = [
-        f"{each.rule} ({', '.join(dict.fromkeys(hex(leaf) for leaf, _ in each.leaves))})" for each in hidden(sides)
+        f"{each.rule} ({', '.join(dict.fromkeys(hex(leaf) for leaf, _ in each.leaves)) or 'NR_VCPUS'})"
+        for each in hidden(sides)
     ]
     if rules:
         yield ""

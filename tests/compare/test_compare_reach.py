@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from msrtui.compare.differences import Difference, differences, hidden, matters
+from msrtui.compare.fingerprint import fingerprint_of, items_of
 from msrtui.compare.side import Side, side_of
 from msrtui.kvm.recorded import RecordedHost, RecordedList, RecordedMsr, RecordedTable, Recording
 from msrtui.qemu.profile import QemuProfile
@@ -198,6 +199,27 @@ def test_the_cpu_that_host_names_is_the_instructions() -> None:
     assert (found.kind, found.subject, found.values, found.reach) == ("cpuid", "0x1 EAX", (0x50654, 0x50657), "guest")
     (found,) = differences([side(SKYLAKE, cpu="qemu64"), side(SKYLAKE, other, cpu="qemu64")])
     assert found.reach == "kernel"
+
+
+def test_how_many_cpus_a_host_has_is_hidden_too() -> None:
+    recording = told(SKYLAKE)
+    sides = [side(SKYLAKE), side(SKYLAKE, replace(recording, capabilities={**recording.capabilities, 9: 96}))]
+    assert differences(sides) == ()
+    assert [each.rule for each in hidden(sides)] == ["vcpus-advised"]
+
+
+def test_hosts_of_one_fingerprint_are_alike_and_others_are_not(captures: tuple[Path, ...]) -> None:
+    sides = [side_of(open_source(str(path)), QemuProfile("10.2")) for path in captures]
+    pairs = list(combinations([each for each in sides if each.outcome is not None], 2))
+    same = 0
+    for one, other in pairs:
+        assert isinstance(one.answerer, RecordedHost)
+        assert isinstance(other.answerer, RecordedHost)
+        prints = {fingerprint_of(items_of(each)) for each in (one.answerer.recording, other.answerer.recording)}
+        alike = not any(matters(each) for each in differences([one, other]))
+        assert alike == (len(prints) == 1), (one.name, other.name)
+        same += alike
+    assert same
 
 
 # --- lists -------------------------------------------------------------------------------------------------------
