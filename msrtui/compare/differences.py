@@ -105,7 +105,7 @@ def _differ(values: Sequence[object]) -> bool:
 
 
 def _compared(sides: Sequence[Side]) -> Iterator[Difference]:
-    guests = {name: tuple(_guest_value(side, name) for side in sides) for name in _words(sides)}
+    guests = {name: tuple(side.guest_value(name) for side in sides) for name in _words(sides)}
     reaches = Reaches(sides, lambda name: _differ(guests.get(newest_name(name), ())))
     yield from _circumstances(sides)
     yield from _capabilities(sides, reaches)
@@ -261,13 +261,3 @@ def _words(sides: Sequence[Side]) -> Mapping[str, FeatureWord]:
 @lru_cache(maxsize=64)
 def _words_of(labels: tuple[str, ...]) -> Mapping[str, FeatureWord]:
     return {newest_name(word.name): word for label in labels for word in load(label).words}
-
-
-def _guest_value(side: Side, name: str) -> int | None:
-    """The word as the guest gets it, 0 where that QEMU has no such word; None where it is not known, bit for bit."""
-    if side.guest is None:
-        return None
-    if name not in side.guest_words:
-        return 0
-    one, other = (word.value for word in side.guest_words[name])
-    return one if one == other else None

@@ -8,42 +8,16 @@ from typing import Any
 from msrtui.compare.causes import causes, ranked
 from msrtui.compare.differences import Difference, hidden, matters
 from msrtui.compare.meaning import lost
-from msrtui.compare.side import Side, newest_name
-from msrtui.compare.verdict import Reason, Verdict
+from msrtui.compare.side import Side
+from msrtui.compare.verdict import Verdict
 from msrtui.kvm.collector import plain
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.difference_document import difference_document
-from msrtui.report.differences import WIDTH, Labels, circumstance_lines, difference_lines
+from msrtui.report.differences import WIDTH, Labels, circumstance_lines, difference_lines, labelled
 from msrtui.report.heading import qemu_of
-from msrtui.report.sentences import bit_label
 from msrtui.report.shape import counted, wrapped
 from msrtui.report.trust import trust_sentences
-
-_WARNINGS = {"vendor": "The two CPUs are of different vendors: even where the bits agree, a guest notices."}
-_NAMED = 6
-
-
-def reason_text(reason: Reason, verdict: Verdict) -> str:
-    """Why one bit is missing, in a sentence."""
-    name = bit_label(reason.word, reason.bit)
-    there = plain(verdict.target.name, 60)
-    match reason.layer:
-        case "kvm":
-            said = f"the KVM of {there} does not offer it"
-        case "not listed":
-            missing = f"MSR {reason.word.index:#x}" if reason.word.kind == "msr" else reason.word.where
-            said = (
-                f"the KVM of {there} lists no {missing}" if reason.word.kind == "msr" else f"{there} has no {missing}"
-            )
-        case "qemu" if newest_name(reason.word.name) not in verdict.target.words:
-            said = f"QEMU {verdict.target.profile.label} does not know {reason.word.name}"
-        case "qemu":
-            said = f"QEMU {verdict.target.profile.label} takes it on {there}"
-        case "model":
-            said = f"{verdict.target.request.name} of QEMU {verdict.target.profile.label} has it not"
-        case "unknown":
-            said = f"what is known of {there} does not say"
-    return f"{name}: {said}"
+from msrtui.report.verdicts import WARNINGS, home_document, home_lines, verdict_document, verdict_lines
 
 
 # --- for programs ------------------------------------------------------------------------------------------------
@@ -59,29 +33,9 @@ def diff_document(sides: Sequence[Side], found: Sequence[Difference], verdicts: 
             difference_document(each, None if cause is None else cause.text)
             for each, cause in zip(found, causes(found), strict=True)
         ],
-        "verdicts": [_verdict_document(verdict) for verdict in verdicts],
+        "verdicts": [verdict_document(verdict) for verdict in verdicts],
         "groups": [{"hosts": group} for group in groups(sides, found)],
-    }
-
-
-def _verdict_document(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "from": verdict.source.name,
-        "to": verdict.target.name,
-        "verdict": verdict.answer,
-        "clean": verdict.clean,
-        "reasons": [
-            {
-                "word": reason.word.name,
-                "bit": reason.bit,
-                "name": reason.word.bits.get(reason.bit),
-                "layer": reason.layer,
-                "text": reason_text(reason, verdict),
-            }
-            for reason in verdict.reasons
-        ],
-        "warnings": [_WARNINGS[warning] for warning in verdict.warnings]
-        + ([plain(verdict.ends, 1000)] if verdict.ends is not None else []),
+        "home": [home_document(side) for side in sides],
     }
 
 
@@ -116,10 +70,11 @@ def _lines(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: 
     for side in sides:
         yield from who_lines(side, f"{names[id(side)]}  ", _versions(sides))
     yield ""
+    yield from home_lines(sides[0], "A")
     for verdict in verdicts:
-        yield from _verdict_lines(verdict, names[id(verdict.source)], names[id(verdict.target)])
+        yield from verdict_lines(verdict, names)
     for warning in dict.fromkeys(warning for verdict in verdicts for warning in verdict.warnings):
-        yield from wrapped(_WARNINGS[warning])
+        yield from wrapped(WARNINGS[warning], width=WIDTH)
     for verdict in verdicts:
         here, there = names[id(verdict.source)], names[id(verdict.target)]
         for sentence in trust_sentences(lost(verdict.source, verdict.target), here, there):
@@ -153,8 +108,7 @@ def who_lines(side: Side, start: str, versions: bool = False) -> Iterator[str]:
 
 def letters(count: int) -> Labels:
     """A, B … as the sides are called in a comparison."""
-    names = tuple(letter(place) for place in range(count))
-    return Labels(names, tuple(f"only {name}" for name in names))
+    return labelled([letter(place) for place in range(count)])
 
 
 def hidden_lines(sides: Sequence[Side]) -> Iterator[str]:
@@ -178,37 +132,6 @@ def _likely(found: Sequence[Difference]) -> Iterator[str]:
             yield from wrapped(
                 f"{plain(cause.text, 200)}  ({counted(count, 'difference', 'differences')})", "  ", "    ", WIDTH
             )
-
-
-def _verdict_lines(verdict: Verdict, source: str, target: str) -> Iterator[str]:
-    start = f"{source} -> {target}  "
-    if verdict.ends is not None:
-        where = source if verdict.ends_on is verdict.source else target
-        yield from wrapped(f"does not start on {where}: {plain(verdict.ends, 300)}", start, " " * len(start))
-        return
-    if verdict.answer == "can":
-        clean = "" if verdict.clean else ", though it lacks something on both" if verdict.clean is False else ""
-        yield f"{start}can move{clean}"
-        return
-    sure = [reason for reason in verdict.reasons if reason.sure]
-    bits = counted(len(sure or verdict.reasons), "bit", "bits")
-    words = counted(len({reason.word.name for reason in sure or verdict.reasons}), "word", "words")
-    said = "cannot move" if verdict.answer == "cannot" else "not known"
-    what = f"{bits} in {words} that {source} gives a guest and {target} {'cannot' if sure else 'may not'}"
-    yield from wrapped(f"{said}: {what}", start, " " * len(start))
-    by_word: dict[str, list[Reason]] = {}
-    for reason in sure or verdict.reasons:
-        by_word.setdefault(reason.word.name, []).append(reason)
-    for reasons in by_word.values():
-        first = reasons[0]
-        labels = [bit_label(first.word, reason.bit) for reason in reasons]
-        more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
-        lists = ""
-        if first.layer == "not listed" and first.word.kind == "msr":
-            lists = f" ({target} lists no {first.word.index:#x})"
-        elif first.layer == "qemu" and newest_name(first.word.name) not in verdict.target.words:
-            lists = f" (QEMU {verdict.target.profile.label} has no such word)"
-        yield from wrapped(f"{' '.join(labels[:_NAMED])}{more}{lists}", f"        {first.word.short:20} ", " " * 29)
 
 
 # --- for a ticket ------------------------------------------------------------------------------------------------

@@ -68,6 +68,11 @@ class Labels(NamedTuple):
         return " → " if len(self.names) == 2 else " / "
 
 
+def labelled(names: Sequence[str]) -> Labels:
+    """Sides that are called by letters."""
+    return Labels(tuple(names), tuple(f"only {name}" for name in names))
+
+
 class Row(NamedTuple):
     """A subject and what is said of it, each with the sides that it is said of (empty: of all)."""
 
@@ -99,6 +104,12 @@ def circumstance_lines(found: Sequence[Difference], labels: Labels) -> Iterator[
             yield ""
             yield heading
             yield from _laid_out(rows, "  ", _CAUSE)
+
+
+def told(found: Difference, labels: Labels) -> list[tuple[str, str]]:
+    """One difference in words: (whose, what), as the rows say it; () where the values say it all."""
+    rows = [row for reach in _HEADINGS for row in _rows([found], {}, reach, labels)]
+    return [(tag, " ".join(text.replace(_TOGETHER, " ").split())) for row in rows for tag, text in row.said]
 
 
 def _laid_out(rows: Sequence[Row], indent: str, widest: int = _SUBJECT) -> Iterator[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from msrtui.compare.flaws import said_of
 from msrtui.compare.later import Turn
 from msrtui.compare.pair import Common, Pair, WordPair
-from msrtui.compare.side import newest_name
+from msrtui.compare.side import Side, newest_name
 from msrtui.compare.verdict import Reason, Start, Verdict
 from msrtui.kvm.collector import plain
 from msrtui.qemu.profile import QemuProfile
@@ -69,6 +72,12 @@ def telling(found: WordPair, pair: Pair, b: str = "B") -> str:
     return _("{word} differs, and that blocks nothing: each KVM can give what the other's guests have.").format(
         word=found.word.short
     )
+
+
+def flaws_text(side: Side, letter: str, reasons: Iterable[Reason]) -> str:
+    """What a side's own kernel says of the flaws that the bits it lacks are about; "" where it says nothing."""
+    said = [f"{flaw} “{plain(text, 60)}”" for flaw, text in said_of(side, reasons)]
+    return _("Of {a} its own kernel says: {said}.").format(a=letter, said=", ".join(said)) if said else ""
 
 
 def turn_text(turn: Turn, found: WordPair, b: str = "B") -> str:

@@ -16,7 +16,7 @@ from msrtui.tui.session import Subject
 REFERENCE = 0
 """The place of A among the sources: the others are held against it."""
 
-GROUPS = ("msr", "feature_list", "index_list", "capability", "cpuid", "parameter", "fact")
+GROUPS = ("msr", "feature_list", "index_list", "order", "capability", "cpuid", "kvm", "parameter", "mitigation", "fact")
 """What is compared beside the words, by the kind of the differences."""
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from msrtui.compare.differences import CIRCUMSTANCES, matters
+from msrtui.compare.meaning import lost
 from msrtui.compare.pair import WordPair
-from msrtui.compare.side import Side
+from msrtui.compare.side import Side, newest_name
 from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import SupportedWord, bits_of
-from msrtui.report.pair import turn_text
+from msrtui.report.pair import flaws_text, turn_text
 from msrtui.report.sentences import _, bit_label, numbers_in
 from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
+from msrtui.report.trust import trust_sentences
 from msrtui.tui.comparison import REFERENCE, Comparison, letter
 from msrtui.tui.view.compare.heads import host_name
-from msrtui.tui.view.compare.rows import difference_name, shown_value
+from msrtui.tui.view.compare.rows import difference_name, difference_texts, shown_value
 from msrtui.tui.view.detail.of_words import lineage_lines
 from msrtui.tui.view.detail.parts import fact, prose, title
 from msrtui.tui.view.lines import Line, Span, dim, grouped, head, line, mark
@@ -49,22 +52,34 @@ def _word(shown: Comparison, found: WordPair, width: int) -> list[Line]:
     turn = (shown.turns or {}).get(found.name)
     if turn is not None:
         lines += [*([] if said else [Line()]), *prose(turn_text(turn, found, b), width, "dim")]
-    for each, cause in zip(shown.found, shown.causes, strict=True):
-        if each.kind == "guest" and each.subject == found.name and cause is not None:
-            lines += [Line(), *fact(_("likely why"), cause.text, width)]
+    lines += _trusts(shown, found, b, width)
+    lines += _likely(shown, found, b, width)
     for name, side in (("A", shown.pair.a), (b, shown.pair.b)):
         lines += [Line(), line(" ", head(_("why on {a}").format(a=name))), *_why(side, found.name, width)]
     return lines
 
 
-def _kvm(side: Side, name: str) -> int | None:
-    """KVM's answer as the word counts: the controls that may be 1, 0 where it lists no such MSR; None: not known."""
-    found = side.words.get(name)
-    if found is None:
-        return 0
-    if found.kvm is None:
-        return 0 if found.supported is not None else None
-    return found.kvm >> 32 if is_control_word(found.word) else found.kvm
+def _trusts(shown: Comparison, found: WordPair, b: str, width: int) -> list[Line]:
+    """What a guest that moves would trust in vain, as far as this word says it."""
+    pair = shown.pair
+    lines: list[Line] = []
+    for source, target, here, there in ((pair.a, pair.b, "A", b), (pair.b, pair.a, b, "A")):
+        trusts = [each for each in lost(source, target) if newest_name(each.word.name) == found.name]
+        for sentence in trust_sentences(trusts, here, there):
+            lines += prose(f"{here} → {there}: {sentence}", width)
+    return [Line(), *lines] if lines else []
+
+
+def _likely(shown: Comparison, found: WordPair, b: str, width: int) -> list[Line]:
+    """What most likely made the difference, and what the kernels say of the flaws that it is about."""
+    causes = zip(shown.found, shown.causes, strict=True)
+    cause = next((why for each, why in causes if each.kind == "guest" and each.subject == found.name and why), None)
+    said = [
+        flaws_text(side, name, reasons)
+        for side, name, reasons in ((shown.pair.b, b, found.only_a), (shown.pair.a, "A", found.only_b))
+    ]
+    parts = [*([cause.text] if cause is not None else []), *(text for text in said if text)]
+    return [Line(), *fact(_("likely why"), ". ".join(parts), width)] if parts else []
 
 
 def _ladder(found: WordPair, b: str, width: int) -> list[Line]:
@@ -142,7 +157,8 @@ def _harmless(shown: Comparison, found: WordPair) -> str:
         differs |= _raw(found, side) or 0
     given = (found.guest[0] or 0) | (found.guest[1] or 0)
     unseen = differs & ~given
-    if None in found.guest or not unseen:
+    apart = (_raw(found, 0) or 0) ^ (_raw(found, 1) or 0)
+    if None in found.guest or not unseen & apart:
         return ""
     one, other = shown.pair.a.profile.label, shown.pair.b.profile.label
     label = one if one == other else f"{one} / {other}"
@@ -169,20 +185,40 @@ def _difference(shown: Comparison, kind: str, subject: str, width: int) -> list[
         return [*title(subject, "", width), *prose(_("It is the same on both sides."), width)]
     found, cause = shown.found[at], shown.causes[at]
     lines = title(difference_name(found), _KINDS.get(kind, ""), width)
-    for place, value in zip((REFERENCE, shown.other), found.values, strict=True):
-        name = f"{letter(place)}  {host_name(shown.sources[place])}"
-        lines += fact(name, shown_value(value), width, room=min(max(len(name) + 3, 12), 40))
+    names = [f"{letter(place)}  {host_name(shown.sources[place])}" for place in (REFERENCE, shown.other)]
+    room = min(max(12, *(len(name) + 3 for name in names)), 44)
+    for name, value in zip(names, found.values, strict=True):
+        lines += fact(name, shown_value(value), width, room=room)
+    said = difference_texts(found, shown) if found.kind not in ("feature_list", "index_list", *CIRCUMSTANCES) else []
+    if said:
+        lines += [Line(), *(part for text in said for part in prose(text, width, indent="  "))]
+    if found.kind not in CIRCUMSTANCES:
+        lines += [Line(), *fact(_("reaches"), _REACHES[found.reach], width)]
     if cause is not None:
         lines += [Line(), *fact(_("likely why"), cause.text, width)]
+    explained = sum(why is not None and why.subject == subject for why in shown.causes)
+    if kind in CIRCUMSTANCES and explained:
+        answers = sum(matters(each) for each in shown.found)
+        said = [_("{n} of {all} differences, likely").format(n=explained, all=answers)]
+        lines += [Line(), *fact(_("explains"), said[0], width)]
     return lines
 
 
+_REACHES = {
+    "guest": _("guests: one can see it"),
+    "qemu": _("QEMU: it asks for it or uses it, and no guest sees it"),
+    "kernel": _("KVM alone: this QEMU does not look at it"),
+}
+"""How far a difference reaches."""
 _KINDS = {
     "msr": _("feature MSR"),
     "feature_list": _("kvm_feature_msrs"),
     "index_list": _("KVM index list"),
     "capability": _("KVM_CHECK_EXTENSION"),
     "cpuid": _("KVM_GET_SUPPORTED_CPUID"),
+    "kvm": _("KVM_GET_SUPPORTED_CPUID"),
+    "order": _("order of a list"),
+    "mitigation": _("sysfs, vulnerabilities"),
     "parameter": _("module parameter"),
     "fact": _("the host"),
 }

@@ -9,6 +9,7 @@ from msrtui.catalog import short_name
 from msrtui.compare.differences import Difference
 from msrtui.compare.pair import WordPair
 from msrtui.compare.verdict import Reason
+from msrtui.report.differences import labelled, told
 from msrtui.report.sentences import _, bit_label
 from msrtui.tui.comparison import GROUPS, Comparison, letter
 from msrtui.tui.view.lines import Line, Span, cut, dim, ends, head, line, printable
@@ -21,7 +22,10 @@ _TITLES = {
     "index_list": _("in the index list of one alone"),
     "capability": _("capabilities"),
     "cpuid": _("CPUID that no word holds"),
+    "kvm": _("CPUID registers behind the words"),
+    "order": _("lists in another order"),
     "parameter": _("module parameters"),
+    "mitigation": _("what the kernels say of the CPU's flaws"),
     "fact": _("the hosts themselves"),
 }
 
@@ -183,18 +187,22 @@ def _groups(shown: Comparison, width: int) -> list[Line]:
 
 
 def _difference_row(found: Difference, shown: Comparison, width: int) -> Line:
-    name = difference_name(found)
-    values = [shown_value(value) for value in found.values]
+    key = ("difference", found.kind, found.subject)
+    said = difference_texts(found, shown)
+    if len(said) == 1:
+        return ends([f"     {difference_name(found)}"], [dim(said[0][: max(width // 2, 24)]), " "], width, key)
+    more = _("{n} things").format(n=len(said))
+    return ends([f"     {difference_name(found)}"], [dim(more), " "], width, key)
+
+
+def difference_texts(found: Difference, shown: Comparison) -> list[str]:
+    """What differs, in words, as msrtui diff says it; else both values."""
+    b = letter(shown.other)
     if found.kind in ("feature_list", "index_list"):
-        has = "A" if found.values[0] else letter(shown.other)
-        return ends(
-            [f"     {name}"],
-            [dim(_("only {a}").format(a=has)), " "],
-            min(width, 60),
-            ("difference", found.kind, found.subject),
-        )
-    text = _("{a} | {b}").format(a=values[0], b=values[1])
-    return ends([f"     {name}"], [text, " "], width, ("difference", found.kind, found.subject))
+        return [_("only {a}").format(a="A" if found.values[0] else b)]
+    said = [f"{tag} {text}".strip() for tag, text in told(found, labelled(["A", b]))]
+    one, other = (shown_value(value) for value in found.values)
+    return said or [f"{one} → {other}"]
 
 
 def difference_name(found: Difference) -> str:
@@ -202,6 +210,8 @@ def difference_name(found: Difference) -> str:
     if found.kind in ("msr", "index_list", "feature_list"):
         index = int(found.subject, 16)
         return f"{index:x} {short_name(index)}"
+    if found.word is not None:
+        return found.word.short
     return printable(found.subject).removeprefix("KVM_CAP_")
 
 
