@@ -17,8 +17,9 @@ from msrtui.snapshot.sources import open_source
 from msrtui.tui.app import MsrtuiApp
 
 EPYC, SKYLAKE = "amd-pvm-linux6.18", "intel-skylake-bochs-linux6.12"
+NESTED0 = "intel-skylake-nested0-bochs-linux6.12"
 
-# name, host, keys, size, theme
+# name, hosts, keys, size, theme
 PICTURES: tuple[tuple[str, str, tuple[str, ...], tuple[int, int], str], ...] = (
     ("first", EPYC, (), (80, 24), "msrtui-dark"),
     ("first-wide", EPYC, (), (120, 40), "msrtui-dark"),
@@ -32,6 +33,9 @@ PICTURES: tuple[tuple[str, str, tuple[str, ...], tuple[int, int], str], ...] = (
     ("grid", SKYLAKE, ("g",), (80, 24), "msrtui-dark"),
     ("what-if", EPYC, ("v", "right"), (120, 40), "msrtui-dark"),
     ("find", EPYC, ("slash", "x", "2"), (80, 24), "msrtui-dark"),
+    ("compare", f"{EPYC} {SKYLAKE}", (), (120, 40), "msrtui-dark"),
+    ("compare-light", f"{EPYC} {SKYLAKE}", (), (80, 24), "msrtui-light"),
+    ("compare-many", f"{SKYLAKE} {EPYC} {NESTED0}", ("tab",), (120, 40), "msrtui-dark"),
 )
 
 
@@ -46,5 +50,5 @@ def test_the_picture_is_the_one_that_was_looked_at(
             await pilot.press(*wanted)
             await settled(pilot)
 
-    app = MsrtuiApp(open_source(host), QemuProfile("7.2"), theme=theme, tier="full")
+    app = MsrtuiApp([open_source(name) for name in host.split()], QemuProfile("7.2"), theme=theme, tier="full")
     assert snap_compare(app, terminal_size=size, run_before=settle)
