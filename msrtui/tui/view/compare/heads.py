@@ -83,12 +83,21 @@ def _room(widths: Sequence[int], width: int) -> int:
 def _host_line(name: str, cells: Sequence[str], widths: Sequence[int], width: int) -> Line:
     spans: list[Span] = [(f" {name:<2} ", "head")]
     for at, (cell, wide) in enumerate(zip(cells, widths, strict=True)):
-        text = cell if len(cell) <= wide else cell[: wide - 1] + "…"
+        text = cell if len(cell) <= wide else _shortened(cell, wide)
         if wide and at >= 4:
             spans.append(dim(f"{text:>{wide}}  "))
         elif wide:
             spans.append((f"{text:<{wide}}  ", ""))
     return Line(cut(spans, width))
+
+
+def _shortened(text: str, wide: int) -> str:
+    """A text cut to its cells; what emulates a CPU stays in it: that one is not silicon must be seen."""
+    name, bracket, carrier = text.rpartition(" (")
+    if bracket and text.endswith(")") and wide > len(carrier) + 6:
+        name = name.removeprefix("Intel ")  # Core and Xeon say as much
+        return f"{name[: wide - len(carrier) - 3].rstrip()}… ({carrier}"
+    return text[: wide - 1] + "…"
 
 
 def _host_cells(source: Source, side: Side, found: Sequence[Difference], number: int, parameters: int) -> list[str]:
