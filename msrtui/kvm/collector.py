@@ -114,6 +114,12 @@ def _call(fd, name, argument=0):
     return -1, number
 
 
+def call(fd, name, argument=0):
+    # type: (int, str, object) -> tuple
+    """One ioctl of IOCTLS, for what is asked elsewhere of a VM or a vCPU: (result, errno). Neither is made here."""
+    return _call(fd, name, argument)
+
+
 def get_api_version(fd):
     # type: (int) -> tuple
     """KVM_GET_API_VERSION: (result, errno); 12 since Linux 2.6.22."""
@@ -173,8 +179,9 @@ def get_msrs(fd, indices):
     return result, errno, values
 
 
-def _cpuid(fd, name, room):
+def cpuid_table(fd, name, room):
     # type: (int, str, int) -> tuple
+    """A CPUID table by the ioctl ``name`` with room for ``room`` entries: (result, errno, nent, entries)."""
     buffer = bytearray(CPUID2.size + CPUID_ENTRY2.size * room)  # zeroed: KVM_GET_EMULATED_CPUID wants its padding so
     CPUID2.pack_into(buffer, 0, room, 0)
     result, errno = _call(fd, name, buffer)
@@ -193,19 +200,19 @@ def get_supported_cpuid(fd, room):
     An entry is (function, index, flags, eax, ebx, ecx, edx).
     With too little room: E2BIG, and nent stays what was passed in. A room over 256 counts as 256.
     """
-    return _cpuid(fd, "KVM_GET_SUPPORTED_CPUID", room)
+    return cpuid_table(fd, "KVM_GET_SUPPORTED_CPUID", room)
 
 
 def get_emulated_cpuid(fd, room):
     # type: (int, int) -> tuple
     """KVM_GET_EMULATED_CPUID, like get_supported_cpuid; it wants room for one entry more than it gives."""
-    return _cpuid(fd, "KVM_GET_EMULATED_CPUID", room)
+    return cpuid_table(fd, "KVM_GET_EMULATED_CPUID", room)
 
 
 def get_supported_hv_cpuid(fd, room):
     # type: (int, int) -> tuple
     """KVM_GET_SUPPORTED_HV_CPUID, like get_supported_cpuid; EINVAL without CONFIG_KVM_HYPERV."""
-    return _cpuid(fd, "KVM_GET_SUPPORTED_HV_CPUID", room)
+    return cpuid_table(fd, "KVM_GET_SUPPORTED_HV_CPUID", room)
 
 
 def get_device_attr(fd, group, attribute):

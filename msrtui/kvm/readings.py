@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from msrtui.kvm.collector import MAX_CPUID_ENTRIES, MAX_MSRS
-from msrtui.kvm.requests import Answerer, GetEmulatedCpuid, GetMsrs, HostCpuid, MsrsReply, msr_batches
-
-Status = Literal["ok", "refused", "error", "unknown"]
-
-
-class MsrReading(NamedTuple):
-    """One MSR as KVM_GET_MSRS on the system fd gave it.
-
-    ``ok`` has a ``value`` of 64 bits. ``refused``: the call succeeded and read nothing. ``error`` has an
-    ``errno``. ``unknown``: the source does not hold an answer.
-    """
-
-    status: Status
-    value: int | None = None
-    errno: int | None = None
+from msrtui.kvm.requests import Answerer, GetEmulatedCpuid, GetMsrs, HostCpuid, msr_batches
+from msrtui.kvm.requests import MsrReading as MsrReading  # the name stands for readings here too
+from msrtui.kvm.requests import reading_of as reading_of
 
 
 def read_feature_msrs(answerer: Answerer, indices: Sequence[int]) -> dict[int, MsrReading]:
@@ -38,15 +26,6 @@ def read_feature_msrs(answerer: Answerer, indices: Sequence[int]) -> dict[int, M
                 single = reply if len(batch) == 1 else answerer.ask(GetMsrs((index,)))
                 readings[index] = reading_of(single)
     return readings
-
-
-def reading_of(reply: MsrsReply) -> MsrReading:
-    """What a reply for one index says of it."""
-    if reply.result is None:
-        return MsrReading("unknown")
-    if reply.errno is not None:
-        return MsrReading("error", None, reply.errno)
-    return MsrReading("ok", reply.values[0]) if reply.values else MsrReading("refused")
 
 
 Registers = tuple[int, int, int, int]

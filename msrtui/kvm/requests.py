@@ -195,3 +195,28 @@ def msr_batches(indices: tuple[int, ...], size: int) -> Iterator[tuple[int, ...]
 
 
 AnyRequest = Request[Any]
+
+
+# --- what a reply says of one MSR
+Status = Literal["ok", "refused", "error", "unknown"]
+
+
+class MsrReading(NamedTuple):
+    """One MSR as KVM_GET_MSRS on the system fd gave it.
+
+    ``ok`` has a ``value`` of 64 bits. ``refused``: the call succeeded and read nothing. ``error`` has an
+    ``errno``. ``unknown``: the source does not hold an answer.
+    """
+
+    status: Status
+    value: int | None = None
+    errno: int | None = None
+
+
+def reading_of(reply: MsrsReply) -> MsrReading:
+    """What a reply for one index says of it."""
+    if reply.result is None:
+        return MsrReading("unknown")
+    if reply.errno is not None:
+        return MsrReading("error", None, reply.errno)
+    return MsrReading("ok", reply.values[0]) if reply.values else MsrReading("refused")

@@ -19,7 +19,7 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.startup import kvm_init
 from msrtui.qemu.state import KvmState
 from msrtui.qemu.stops import stops
-from msrtui.qemu.vcpu import kvm_init_msrs
+from msrtui.qemu.vcpu import Write, kvm_init_msrs
 from msrtui.qemu.words import Supported, SupportedWord, supported_words
 
 MSR_IA32_UCODE_REV = 0x8B
@@ -32,6 +32,8 @@ class Outcome:
     state: KvmState
     words: Mapping[str, SupportedWord]
     cpu: GuestCpu | None = None
+    writes: tuple[Write, ...] | None = None
+    """What kvm_init_msrs would write to the vCPU; None where that is not known, and before 5.0, which has it not."""
 
     @property
     def guest(self) -> Guest:
@@ -66,11 +68,11 @@ def negotiate(
         guest = yield from expand_and_filter(state, chosen, request)
     else:
         guest = guest_cpu(state, chosen, request)
-    yield from within("kvm_cpu_realizefn", _vcpu(state, chosen, guest), phase="vcpu")
-    return Outcome(state, chosen, guest)
+    writes = yield from within("kvm_cpu_realizefn", _vcpu(state, chosen, guest), phase="vcpu")
+    return Outcome(state, chosen, guest, None if writes is None else tuple(writes))
 
 
-def _vcpu(state: KvmState, supported: Supported, cpu: GuestCpu) -> Negotiation[None]:
+def _vcpu(state: KvmState, supported: Supported, cpu: GuestCpu) -> Negotiation[list[Write] | None]:
     """What is left needs a vCPU. For host and max QEMU (5.0 and later) reads the microcode revision just before."""
     end = yield from within("x86_cpu_realizefn", stops(state, supported, cpu))
     if end is not None:
@@ -88,10 +90,11 @@ def _vcpu(state: KvmState, supported: Supported, cpu: GuestCpu) -> Negotiation[N
     yield from within("kvm_arch_init_vcpu", _not_done("KVM_SET_CPUID2", "vcpu"))
     if state.profile.version < (5, 0):
         yield from within("kvm_put_msrs", _not_done("KVM_SET_MSRS", "vcpu"))
-        return
+        return None
     writes = yield from kvm_init_msrs(state, cpu, ucode_rev)
     told = {} if writes is None else {"msrs": [[hex(index), hex(value)] for index, value in writes]}
     yield from within("kvm_init_msrs", _not_done("KVM_SET_MSRS", "vcpu", **told))
+    return writes
 
 
 def _not_done(ioctl: str, fd: Fd, **argument: object) -> Negotiation[None]:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from msrtui.catalog import decode
 from msrtui.errors import KvmUnusable
 from msrtui.kvm.heard import Heard
-from msrtui.kvm.requests import Answerer, Request
+from msrtui.kvm.requests import Answerer
 from msrtui.qemu import rules
 from msrtui.qemu.conversation import negotiate
-from msrtui.qemu.negotiation import Lineage, Negotiation, QemuExit, T
+from msrtui.qemu.negotiation import Lineage, QemuExit
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.state import UNKNOWN, KvmState
 from msrtui.qemu.tables import FeatureWord
@@ -24,7 +24,7 @@ from msrtui.qemu.words import SupportedWord, supported_words
 from msrtui.report.sentences import decision_text
 from msrtui.report.shape import hexed
 from msrtui.transcript.heard_lists import HeardLists, heard_lists
-from msrtui.transcript.stepper import run
+from msrtui.transcript.stepper import conclude, run
 
 
 class HostView(NamedTuple):
@@ -95,22 +95,10 @@ def view_words(view: HostView, words: Sequence[FeatureWord]) -> list[WordView]:
 
 def _view_word(view: HostView, word: FeatureWord) -> WordView:
     try:
-        done = _conclude(supported_words(view.state, (word.name,)), view.answerer)
+        done = conclude(supported_words(view.state, (word.name,)), view.answerer)
     except QemuExit as end:
         return WordView(word, None, end)
     return WordView(word, done[word.name], None)
-
-
-def _conclude(negotiation: Negotiation[T], answerer: Answerer) -> T:
-    """Run a part of a conversation for its result alone; raises QemuExit where QEMU would end."""
-    send: Any = None
-    while True:
-        try:
-            step = negotiation.send(send)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
-        send = answerer.ask(step) if isinstance(step, Request) else None
 
 
 def kvm_bits(word: FeatureWord, kvm: int | None) -> int | None:

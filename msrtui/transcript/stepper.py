@@ -10,7 +10,7 @@ from typing import Any
 
 from msrtui.kvm.requests import Answerer, HostCpuid, Request
 from msrtui.qemu.conversation import Outcome
-from msrtui.qemu.negotiation import Decision, Enter, Leave, Negotiation, NotDone, QemuExit
+from msrtui.qemu.negotiation import Decision, Enter, Leave, Negotiation, NotDone, QemuExit, T
 from msrtui.transcript.events import Event
 
 
@@ -161,3 +161,16 @@ def run(negotiation: Negotiation[Outcome], answerer: Answerer) -> Stepper:
     stepper = Stepper(negotiation, answerer)
     stepper.to_end()
     return stepper
+
+
+def conclude(negotiation: Negotiation[T], answerer: Answerer) -> T:
+    """Run a negotiation for its result alone. Raises QemuExit where QEMU would end."""
+    send: Any = None
+    with answerer.held():
+        while True:
+            try:
+                step = negotiation.send(send)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            send = answerer.ask(step) if isinstance(step, Request) else None

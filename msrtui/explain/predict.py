@@ -1,0 +1,283 @@
+"""What will come of starting one QEMU with one ``-cpu`` here: from the snapshot alone, or from what a probe heard.
+
+The probe's facts come first. What one vCPU with another CPUID told carries over where it can: whether KVM keeps a bit
+of CPUID that was set, and what its MSR 0x10a then reads as. Where neither a fact nor a rule decides, it is "not known",
+with the reason. Values and ids only; the sentences are in ``report/refusals.py``. No rule asks which KVM it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from msrtui.errors import BadRequest
+from msrtui.explain import write_rules
+from msrtui.explain.write_rules import ARCH_CAPABILITIES, ARCH_CAPABILITIES_BIT, ARCH_GATE, Ruled, ruled
+from msrtui.kvm.abi import REGISTERS
+from msrtui.kvm.readings import read_feature_msrs
+from msrtui.kvm.recorded_vcpu import ProbedCpu, RecordedProbe, RecordedVcpu
+from msrtui.kvm.requests import Answerer, CpuidEntry, HostCpuid
+from msrtui.qemu import tables
+from msrtui.qemu.conversation import Outcome, negotiate
+from msrtui.qemu.cpu_request import CpuRequest, parse, profile_for
+from msrtui.qemu.guest_cpuid import Place, guest_cpuid
+from msrtui.qemu.negotiation import QemuExit
+from msrtui.qemu.probe import ProbeResult, probe
+from msrtui.qemu.profile import QemuProfile
+from msrtui.qemu.vcpu import Write
+from msrtui.transcript.stepper import conclude
+
+Start = Literal["starts", "aborts", "ends", "not known"]
+Evidence = Literal["probe", "rule"]
+
+FULL_STATE = "full-state"
+WORDS_NOT_KNOWN = "words-not-known"
+NO_VM = "no-vm"
+CPUID_REFUSED = "cpuid-refused"
+NOT_NATIVE = "arch-capabilities-not-native"
+NOT_TRIED = "not-tried"
+_FEATURES_APART_SINCE = (5, 0)
+_SIGABRT = 134
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One write of kvm_init_msrs: ``taken`` None is not known. ``bits`` are those that KVM minds, by ``rule``."""
+
+    index: int
+    value: int
+    taken: bool | None
+    rule: str
+    bits: int = 0
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What comes of it.
+
+    "starts": KVM takes all that kvm_init_msrs writes. "aborts": SIGABRT, and where ``refused`` is set it is the first
+    write that KVM refuses. "ends": another exit. ``said`` are QEMU's last words in the last two cases. ``warnings``
+    are its own lines on the way. ``reason`` says why it is not known: an id here, or that of the rule that cannot
+    decide.
+    """
+
+    profile: QemuProfile
+    request: CpuRequest
+    outcome: Start
+    evidence: Evidence | None = None
+    said: str = ""
+    refused: Verdict | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    warnings: tuple[str, ...] = ()
+    reason: str | None = None
+
+
+class Facts:
+    """What probes of one host heard, put together: of the very guest in question, or of others."""
+
+    def __init__(self, probes: Sequence[ProbeResult] = ()) -> None:
+        self.probes = [each for each in probes if each.vm.result == 0]
+
+    def refuses(self, put: tuple[CpuidEntry, ...] | None) -> bool:
+        """Whether KVM refused this very CPUID."""
+        return any(each.put == put and (each.set_reply is not None and each.set_reply.errno) for each in self.probes)
+
+    def keeps(self, place: Place, bit: int, wanted: bool) -> bool | None:
+        """Whether a guest that is given this bit so has it in the end; None where no probe tells, or they differ."""
+        seen = {pair[1] for each in self.probes if (pair := each.bit(place, bit)) is not None and pair[0] is wanted}
+        return seen.pop() if len(seen) == 1 else None
+
+    def tried(self, put: tuple[CpuidEntry, ...], write: Write) -> bool | None:
+        """Whether this very write was taken on a vCPU with this very CPUID."""
+        for each in self.probes:
+            if each.put != put:
+                continue
+            for tried in each.apart:
+                if (tried.index, tried.value) == write and tried.taken is not None:
+                    return tried.taken
+            if each.batch is not None and each.batch.taken is not None and write in each.batch.writes:
+                place = each.batch.writes.index(write)
+                if place <= each.batch.taken:
+                    return place < each.batch.taken
+        return None
+
+    def gate(self) -> bool | None:
+        """Whether this KVM shuts 0x10a for a guest without 7.EDX[29]: the vCPU then reads 0 where KVM has a value."""
+        seen = set()
+        for each in self.probes:
+            pair = each.bit(*ARCH_CAPABILITIES_BIT)
+            system, kept = each.system.get(ARCH_CAPABILITIES), each.kept.get(ARCH_CAPABILITIES)
+            if pair is None or pair[1] or system is None or kept is None:
+                continue
+            if system.value and kept.value is not None:
+                seen.add(kept.value == 0)
+        return seen.pop() if len(seen) == 1 else None
+
+
+def profile_of(made_for: ProbedCpu) -> tuple[QemuProfile, CpuRequest]:
+    """The QEMU and the ``-cpu`` of a recorded probe. Raises BadRequest where this msrtui knows no such."""
+    if made_for.qemu not in tables.labels() or made_for.irqchip not in ("on", "split", "off"):
+        raise BadRequest(f"The snapshot has a probe for a QEMU that this msrtui does not know ({made_for.qemu}).")
+    profile = QemuProfile(
+        made_for.qemu,
+        made_for.machine,
+        made_for.irqchip,  # type: ignore[arg-type]  # one of the three by now
+        made_for.cpu_pm,
+        made_for.pmu,
+        made_for.migratable,
+    )
+    request = parse(made_for.cpu, profile)
+    return profile_for(request, profile), request
+
+
+def recall(host: Answerer, recorded: RecordedProbe) -> ProbeResult | None:
+    """The recorded probe once more, through the same questions; None where this msrtui does not know its QEMU."""
+    try:
+        profile, request = profile_of(recorded.made_for)
+        outcome = conclude(negotiate(profile, cpu=request), host)
+    except (BadRequest, QemuExit):
+        return None
+    return conclude(probe(outcome, write=recorded.writes is not None), RecordedVcpu(host, recorded))
+
+
+def predict(
+    profile: QemuProfile, request: CpuRequest, host: Answerer, facts: Facts | None = None, *, ignore_msrs: bool = False
+) -> Prediction:
+    """What comes of ``profile`` with ``request`` on ``host``.
+
+    ``ignore_msrs`` is the module parameter of kvm: with it KVM takes a write that it does not support, and drops it.
+    """
+    facts = facts if facts is not None else Facts()
+    try:
+        outcome = conclude(negotiate(profile, cpu=request), host)
+    except QemuExit as end:
+        ending: Start = "aborts" if end.status == _SIGABRT else "ends"
+        return Prediction(profile, request, ending, "rule", end.text)
+    cpu = outcome.cpu
+    assert cpu is not None
+    if cpu.refused is not None:
+        said = f"qemu-system-x86_64: {cpu.refused}"
+        return Prediction(profile, request, "ends", "rule", said, warnings=cpu.warnings)
+    put = guest_cpuid(outcome.state, cpu)
+    if put is None:
+        return Prediction(profile, request, "not known", warnings=cpu.warnings, reason=WORDS_NOT_KNOWN)
+    if facts.refuses(put):
+        return Prediction(profile, request, "not known", warnings=cpu.warnings, reason=CPUID_REFUSED)
+    verdicts = tuple(_verdicts(outcome, put, host, facts, ignore_msrs=ignore_msrs))
+    return _concluded(profile, request, cpu.warnings, verdicts)
+
+
+def _concluded(
+    profile: QemuProfile, request: CpuRequest, warnings: tuple[str, ...], verdicts: tuple[Verdict, ...]
+) -> Prediction:
+    for place, each in enumerate(verdicts):
+        if each.taken is False:
+            # where one before it is not known, QEMU aborts all the same, but maybe at that one
+            sure = all(earlier.taken for earlier in verdicts[:place])
+            refused = each if sure else None
+            said = failed_to_set(each.index, each.value) if sure else ""
+            return Prediction(profile, request, "aborts", each.evidence, said, refused, verdicts, warnings)
+    if profile.version < _FEATURES_APART_SINCE:
+        return Prediction(profile, request, "not known", verdicts=verdicts, warnings=warnings, reason=FULL_STATE)
+    for each in verdicts:
+        if each.taken is None:
+            return Prediction(profile, request, "not known", verdicts=verdicts, warnings=warnings, reason=each.rule)
+    evidence: Evidence = "probe" if any(each.evidence == "probe" for each in verdicts) else "rule"
+    return Prediction(profile, request, "starts", evidence, verdicts=verdicts, warnings=warnings)
+
+
+def failed_to_set(index: int, value: int) -> str:
+    """What kvm_buf_set_msrs (up to 4.2: kvm_put_msrs) says of the first MSR that KVM refuses, before it asserts."""
+    return f"qemu-system-x86_64: error: failed to set MSR 0x{index:x} to 0x{value:x}"
+
+
+def _verdicts(
+    outcome: Outcome, put: tuple[CpuidEntry, ...], host: Answerer, facts: Facts, *, ignore_msrs: bool
+) -> list[Verdict]:
+    writes = outcome.writes if outcome.writes is not None else _old_writes(outcome)
+    listed = outcome.state.feature_msrs if isinstance(outcome.state.feature_msrs, tuple) else ()
+    system = read_feature_msrs(host, [index for index, _ in writes if index in listed])
+    set_bits = {(entry.function, entry.index): entry for entry in put}
+
+    def was_set(place: Place, bit: int) -> bool:
+        entry = set_bits.get((place.leaf, place.subleaf))
+        return entry is not None and bool(entry.register(place.register) >> bit & 1)
+
+    def guest(place: Place, bit: int) -> bool | None:
+        wanted = was_set(place, bit)
+        kept = facts.keeps(place, bit, wanted)
+        if kept is not None:
+            return kept
+        # no probe tells: every KVM that was looked at keeps a set bit that the CPU itself has
+        return True if wanted and _native(host, place, bit) else None
+
+    found = []
+    for index, value in writes:
+        tried = facts.tried(put, (index, value))
+        reading = system.get(index)
+        rule = ruled(index, None if reading is None else reading.value, value, guest)
+        if tried is not None:
+            bits = _minded(facts, put, index, rule)
+            named = rule.rule if tried or rule.taken is not True else write_rules.NO_RULE
+            found.append(Verdict(index, value, tried, named, bits if not tried else 0, "probe"))
+            continue
+        found.append(_by_rule(index, value, rule, facts, was_set, ignore_msrs=ignore_msrs))
+    return found
+
+
+def _by_rule(
+    index: int, value: int, rule: Ruled, facts: Facts, was_set: Callable[[Place, int], bool], *, ignore_msrs: bool
+) -> Verdict:
+    if rule.rule != ARCH_GATE:
+        return Verdict(index, value, rule.taken, rule.rule, rule.bits, None if rule.taken is None else "rule")
+    kept = facts.keeps(*ARCH_CAPABILITIES_BIT, was_set(*ARCH_CAPABILITIES_BIT))
+    if rule.taken:
+        return Verdict(index, value, True, rule.rule, 0, "rule" if kept is None else "probe")
+    if kept is False and (gate := facts.gate()) is not None:
+        taken = ignore_msrs or not gate
+        return Verdict(index, value, taken, rule.rule, 0 if taken else value, "probe")
+    return Verdict(index, value, None, NOT_NATIVE if not facts.probes else NOT_TRIED)
+
+
+def _minded(facts: Facts, put: tuple[CpuidEntry, ...], index: int, rule: Ruled) -> int:
+    """The bits that KVM refused one by one, else those that the rule names."""
+    for each in facts.probes:
+        if each.put == put:
+            bits = [tried.bit for tried in each.bits if tried.index == index and tried.taken is False]
+            if bits:
+                return sum(1 << bit for bit in bits)
+    return rule.bits
+
+
+def _native(host: Answerer, place: Place, bit: int) -> bool:
+    """Whether the CPU itself is known to have a bit."""
+    registers = host.ask(HostCpuid(place.leaf, place.subleaf)).registers
+    return registers is not None and bool(registers[REGISTERS.index(place.register)] >> bit & 1)
+
+
+def _old_writes(outcome: Outcome) -> tuple[Write, ...]:
+    """Up to 4.2 the feature MSRs are part of the vCPU's whole state: of that msrtui knows 0x10a alone."""
+    word = outcome.guest.get("FEAT_ARCH_CAPABILITIES")
+    if "has_msr_arch_capabs" not in outcome.state.flags or word is None or word.value is None:
+        return ()
+    return ((ARCH_CAPABILITIES, word.value),)
+
+
+_REMEDIES = {ARCH_CAPABILITIES: "-arch-capabilities", write_rules.PERF_CAPABILITIES: "pmu=off"}
+
+
+def remedies(
+    prediction: Prediction, host: Answerer, facts: Facts | None = None, *, ignore_msrs: bool = False
+) -> tuple[Prediction, ...]:
+    """Other ``-cpu`` values that start where this one aborts: each predicted in the same way, and kept if it does."""
+    if prediction.refused is None:
+        return ()
+    index = prediction.refused.index
+    option = _REMEDIES.get(index, "-vmx" if 0x480 <= index <= 0x491 else None)
+    if option is None:
+        return ()
+    request = parse(f"{prediction.request.text},{option}", prediction.profile)
+    other = predict(profile_for(request, prediction.profile), request, host, facts, ignore_msrs=ignore_msrs)
+    return (other,) if other.outcome == "starts" else ()
