@@ -8,6 +8,7 @@ COMMANDS = {
     "get": "one MSR: lists, values, lineage, fields",
     "words": "QEMU's feature words with every layer",
     "verify": "msrtui's answers against a real QEMU's, on this machine",
+    "probe": "a scratch vCPU looked at: would this QEMU start, and why not",
     "features": "what a guest gets: every CPU feature, and why not more",
     "models": "which CPU models run here, and what the others lack",
     "diff": "what differs between KVMs, and whether a guest can move",

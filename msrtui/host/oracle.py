@@ -148,7 +148,7 @@ class _Process:
                 stderr=subprocess.PIPE,
                 pass_fds=(number,),
                 start_new_session=True,
-                preexec_fn=_end_with_parent(),
+                preexec_fn=end_with_parent(),
             )
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not a path"
@@ -214,7 +214,7 @@ class _Process:
             os.killpg(self._child.pid, number)
 
 
-def _end_with_parent() -> Any:
+def end_with_parent() -> Any:
     """What the child does before it becomes QEMU, so that not even kill -9 of msrtui leaves it behind."""
     if sys.platform != "linux":
         return None

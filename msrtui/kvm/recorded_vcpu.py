@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import cast
+from typing import NamedTuple, cast
 
 from msrtui.kvm.recorded import RecordedMsr, RecordedTable
 from msrtui.kvm.requests import Answerer, AnyRequest, CpuidEntry, CpuidReply, MsrsReply, R, Reply, Request
@@ -19,8 +19,7 @@ Answer = tuple[int, int | None]
 """A return value, and the errno where it is -1."""
 
 
-@dataclass(frozen=True)
-class ProbedCpu:
+class ProbedCpu(NamedTuple):
     """The QEMU and the ``-cpu`` whose guest CPUID a vCPU was given, as ``QemuProfile`` and ``-cpu`` name them."""
 
     qemu: str

@@ -13,11 +13,14 @@ from typing import NamedTuple
 from msrtui.kvm.abi import REGISTERS
 from msrtui.kvm.requests import CpuidEntry
 from msrtui.qemu.filtering import GuestCpu
+from msrtui.qemu.models import XSAVE_BIT
 from msrtui.qemu.state import KvmState
 from msrtui.qemu.tables import Tables
 
 SIGNIFICANT_INDEX = 1
 """KVM_CPUID_FLAG_SIGNIFCANT_INDEX: the leaf has subleaves."""
+XSAVE_LEAF = 0xD
+"""Left out for a guest without xsave, whatever its words of it still say."""
 _APIC_ID = 0xFF << 24
 _TOPOLOGY = (0xB, 0x1F)
 
@@ -57,13 +60,16 @@ def guest_cpuid(state: KvmState, cpu: GuestCpu) -> tuple[CpuidEntry, ...] | None
     """The entries for KVM_SET_CPUID2, in the order of KVM's table; None where the source does not say enough."""
     if not state.cpuid or any(word.value is None for word in cpu.words.values()):
         return None
-    entries = {key: _as_first_vcpu(entry) for key, entry in state.cpuid.items()}
+    xsave = bool((cpu.words["FEAT_1_ECX"].value or 0) & XSAVE_BIT)
+    entries = {
+        key: _as_first_vcpu(entry) for key, entry in state.cpuid.items() if xsave or entry.function != XSAVE_LEAF
+    }
     subleaved = {word.leaf for word in state.profile.tables.words if word.kind == "cpuid" and word.subleaf is not None}
     for place, name in places(state.profile.tables).items():
         value = cpu.words[name].value or 0
         key = (place.leaf, place.subleaf)
         if key not in entries:
-            if not value:
+            if not value or (place.leaf == XSAVE_LEAF and not xsave):
                 continue
             flags = SIGNIFICANT_INDEX if place.leaf in subleaved else 0
             entries[key] = CpuidEntry(*key, flags, 0, 0, 0, 0)

@@ -21,6 +21,7 @@ from msrtui.kvm.requests import CpuidEntry
 from msrtui.snapshot import frames
 from msrtui.snapshot.importers import kvmdump
 from msrtui.snapshot.model import About, SavedHost
+from msrtui.snapshot.probes import recorded_probes
 from msrtui.snapshot.strict import (
     Wrong,
     hex_list,
@@ -99,7 +100,7 @@ def decode(document: Mapping[str, Any], shown_as: str) -> SavedHost:
     try:
         cpuid = member(document, "cpuid", "$")
         recording = _recording(member(document, "kvm", "$"), cpuid)
-        return SavedHost(recording, _about(document, recording.host_cpuid), document)
+        return SavedHost(recording, _about(document, recording.host_cpuid), document, recorded_probes(document))
     except Wrong as wrong:
         raise BadSource(f"{shown_as} is not a snapshot that can be read: {wrong}.") from None
 

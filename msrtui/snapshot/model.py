@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from msrtui.kvm.recorded import Recording
+from msrtui.kvm.recorded_vcpu import RecordedProbe
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,12 @@ class About:
 
 @dataclass(frozen=True)
 class SavedHost:
-    """One saved host; ``document`` is the snapshot itself, keys that this version does not know included."""
+    """One saved host; ``document`` is the snapshot itself, keys that this version does not know included.
+
+    ``probes`` are what its KVM said of scratch vCPUs, () where none was made.
+    """
 
     recording: Recording
     about: About
     document: Mapping[str, Any] = field(default_factory=dict)
+    probes: tuple[RecordedProbe, ...] = ()

@@ -13,6 +13,7 @@ from msrtui.host.facts import host_facts
 from msrtui.kvm.collector import DEVICE, plain
 from msrtui.kvm.live import LiveHost
 from msrtui.kvm.recorded import RecordedHost
+from msrtui.kvm.recorded_vcpu import RecordedProbe
 from msrtui.kvm.requests import Answerer, GetApiVersion, OpenDevice
 from msrtui.snapshot.files import read_file, read_standard_input
 from msrtui.snapshot.model import About
@@ -36,6 +37,8 @@ class Source:
     notice: str | None = None
     document: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
     """The snapshot that it was read from, as it was read."""
+    probes: tuple[RecordedProbe, ...] = field(default=(), repr=False, compare=False)
+    """What its KVM said of scratch vCPUs, where it was probed and the snapshot holds that."""
 
     @property
     def live(self) -> bool:
@@ -153,4 +156,4 @@ def _saved(name: str, kind: Kind, data: bytes, notice: str | None = None) -> Sou
     from msrtui.snapshot.codec import load  # the live host needs none of it
 
     host = load(data, "standard input" if name == "-" else plain(name))
-    return Source(name, kind, RecordedHost(host.recording), host.about, notice, host.document)
+    return Source(name, kind, RecordedHost(host.recording), host.about, notice, host.document, host.probes)
