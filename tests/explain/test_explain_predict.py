@@ -1,0 +1,219 @@
+"""What comes of a start: by the rules alone, by what a vCPU showed, and where neither decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from vcpus import Entries, Vcpu, as_set, without_arch_capabilities
+
+from msrtui.explain import write_rules
+from msrtui.explain.predict import (
+    CPUID_REFUSED,
+    FULL_STATE,
+    NOT_NATIVE,
+    NOT_TRIED,
+    Facts,
+    Prediction,
+    predict,
+    remedies,
+)
+from msrtui.explain.probing import take
+from msrtui.kvm.recorded import RecordedHost, RecordedMsr
+from msrtui.kvm.requests import Answerer
+from msrtui.qemu.cpu_request import parse, profile_for
+from msrtui.qemu.profile import QemuProfile
+from msrtui.snapshot.sources import open_source
+
+HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"
+CPUS = ("host", "max", "host,migratable=off", "host,-arch-capabilities", "EPYC", "qemu64", "Icelake-Server")
+
+
+def _host(name: str) -> RecordedHost:
+    answerer = open_source(str(HOSTS / f"{name}.json")).answerer
+    assert isinstance(answerer, RecordedHost)
+    return answerer
+
+
+AMD, SKYLAKE, RAPIDS = (
+    _host(name)
+    for name in ("amd-pvm-linux6.18", "intel-skylake-bochs-linux6.12", "intel-sapphirerapids-bochs-linux6.12")
+)
+
+
+def _predicted(host: Answerer, label: str, cpu: str, facts: Facts | None = None, **more: bool) -> Prediction:
+    machine = "q35"
+    profile = QemuProfile(label, machine=machine)
+    request = parse(cpu, profile)
+    return predict(profile_for(request, profile), request, host, facts, **more)
+
+
+def _facts(vcpu: Vcpu, *cpus: str, label: str = "7.2", write: bool = False) -> Facts:
+    results = []
+    for cpu in cpus:
+        profile = QemuProfile(label, machine="q35")
+        request = parse(cpu, profile)
+        results.append(take(profile_for(request, profile), request, vcpu, write=write))
+    return Facts([result for result in results if result is not None])
+
+
+@pytest.mark.parametrize("label", ["5.2", "7.2", "10.0", "11.1"])
+def test_no_host_that_was_captured_gets_a_false_alarm(capture: Path, label: str) -> None:
+    source = open_source(str(capture))
+    outcomes = {cpu: _predicted(source.answerer, label, cpu).outcome for cpu in CPUS}
+    if any(name in capture.stem for name in ("nosvm", "nonroot")):
+        assert set(outcomes.values()) == {"ends"}, "no KVM that can be opened"
+    else:
+        assert set(outcomes.values()) <= {"starts", "not known"}
+        assert outcomes["host,-arch-capabilities"] == outcomes["qemu64"] == outcomes["EPYC"] == "starts"
+
+
+def test_an_emulated_arch_capabilities_is_not_known_without_a_vcpu_and_a_native_one_is() -> None:
+    emulated, native = _predicted(AMD, "7.2", "host"), _predicted(RAPIDS, "7.2", "host")
+    assert (emulated.outcome, emulated.reason) == ("not known", NOT_NATIVE)
+    assert (native.outcome, native.evidence) == ("starts", "rule")
+
+
+# what kvm.md measured on the machine that amd-pvm-linux6.18 was captured on, QEMU by QEMU
+MEASURED: list[tuple[str, str, int | None]] = [
+    ("5.2", "host", 0x69),
+    ("5.2", "host,migratable=off", 0x400000000C000069),
+    ("7.2", "host", 0x69),
+    ("7.2", "max", 0x69),
+    ("7.2", "Icelake-Server-v3", 0x69),
+    ("7.2", "host,migratable=off", 0x400000000C000069),
+    ("7.2", "host,-arch-capabilities", None),
+    ("7.2", "EPYC", None),
+    ("7.2", "qemu64", None),
+    ("10.0", "host", 0xC000069),
+    ("10.0", "Icelake-Server-v3", 0x69),
+    ("11.1", "host", None),
+    ("11.1", "max", None),
+    ("11.1", "Icelake-Server-v3", 0x69),
+]
+
+
+@pytest.mark.parametrize("write", [False, True])
+@pytest.mark.parametrize(("label", "cpu", "value"), MEASURED)
+def test_what_was_measured_on_a_kvm_that_drops_the_bit_is_told_before(
+    label: str, cpu: str, value: int | None, write: bool
+) -> None:
+    facts = _facts(Vcpu(AMD, without_arch_capabilities), cpu, label=label, write=write)
+    found = _predicted(AMD, label, cpu, facts)
+    assert found.evidence == "probe" or value is None
+    if value is None:
+        assert found.outcome == "starts"
+        return
+    assert found.outcome == "aborts"
+    assert found.refused is not None
+    assert (found.refused.index, found.refused.value, found.refused.rule) == (0x10A, value, write_rules.ARCH_GATE)
+    assert found.said == f"qemu-system-x86_64: error: failed to set MSR 0x10a to {value:#x}"
+
+
+def test_the_round_trip_alone_settles_it_and_says_what_starts_instead() -> None:
+    facts = _facts(Vcpu(AMD, without_arch_capabilities), "host")
+    found = _predicted(AMD, "7.2", "host", facts)
+    (other,) = remedies(found, AMD, facts)
+    assert other.request.text == "host,-arch-capabilities"
+    assert other.outcome == "starts"
+    assert remedies(other, AMD, facts) == ()
+
+
+def test_a_kvm_that_keeps_the_bit_starts() -> None:
+    found = _predicted(AMD, "7.2", "host", _facts(Vcpu(AMD, as_set), "host"))
+    assert (found.outcome, found.evidence) == ("starts", "probe")
+
+
+def test_an_older_kernel_takes_it_even_where_the_bit_is_dropped() -> None:
+    facts = _facts(Vcpu(AMD, without_arch_capabilities, gate=False), "host")
+    assert _predicted(AMD, "7.2", "host", facts).outcome == "starts"
+
+
+def test_with_ignore_msrs_kvm_takes_and_drops_it() -> None:
+    facts = _facts(Vcpu(AMD, without_arch_capabilities), "host")
+    assert _predicted(AMD, "7.2", "host", facts, ignore_msrs=True).outcome == "starts"
+
+
+@pytest.mark.parametrize(("keep", "outcome"), [(as_set, "starts"), (without_arch_capabilities, "aborts")])
+def test_what_another_guest_showed_carries_over(keep: Callable[[Entries], Entries], outcome: str) -> None:
+    facts = _facts(Vcpu(AMD, keep), "host")
+    assert _predicted(AMD, "7.2", "Icelake-Server-v3", facts).outcome == outcome
+    assert _predicted(AMD, "10.0", "max", facts).outcome == outcome
+
+
+def test_a_guest_that_had_not_the_bit_shows_nothing_of_one_that_has() -> None:
+    facts = _facts(Vcpu(AMD, without_arch_capabilities), "EPYC")
+    found = _predicted(AMD, "7.2", "host", facts)
+    assert (found.outcome, found.reason) == ("not known", NOT_TRIED)
+
+
+def test_probes_that_contradict_each_other_decide_nothing() -> None:
+    facts = Facts(
+        [*_facts(Vcpu(AMD, as_set), "host").probes, *_facts(Vcpu(AMD, without_arch_capabilities), "host").probes]
+    )
+    assert _predicted(AMD, "7.2", "max", facts).outcome == "not known"
+
+
+def test_a_write_that_was_tried_counts_more_than_any_rule() -> None:
+    vcpu = Vcpu(RAPIDS, refuses=lambda write: write[0] == 0x8B)
+    assert _predicted(RAPIDS, "7.2", "EPYC").outcome == "starts"
+    found = _predicted(RAPIDS, "7.2", "EPYC", _facts(vcpu, "EPYC", write=True))
+    assert found.refused is not None
+    assert (found.outcome, found.refused.index, found.refused.rule) == ("aborts", 0x8B, write_rules.NO_RULE)
+    assert remedies(found, RAPIDS) == ()
+
+
+def test_a_control_that_kvm_does_not_offer_aborts_by_the_rule_alone() -> None:
+    """As on nested hosts with old kernels: QEMU takes may-be-1 from one half of the MSR, KVM insists on the other."""
+    recording = SKYLAKE.recording
+    ctls = recording.msrs[0x486].value
+    assert ctls is not None
+    host = RecordedHost(replace(recording, msrs={**recording.msrs, 0x486: RecordedMsr(1, ctls | 1 << 30)}))
+    found = _predicted(host, "7.2", "Haswell,+vmx,-arch-capabilities")
+    assert found.refused is not None
+    assert (found.outcome, found.evidence) == ("aborts", "rule")
+    assert (found.refused.index, found.refused.bits) == (0x486, 1 << 30)
+    (other,) = remedies(found, host)
+    assert other.request.text.endswith(",-vmx")
+
+
+def test_vmx_on_a_host_that_offers_it_starts_by_the_rules() -> None:
+    found = _predicted(SKYLAKE, "10.0", "Haswell,+vmx")
+    assert (found.outcome, found.evidence) == ("starts", "rule")
+    assert len(found.verdicts) > 10
+
+
+def test_a_qemu_that_ends_before_it_makes_a_vcpu_needs_no_probe() -> None:
+    found = _predicted(AMD, "7.2", "host,+vmx,enforce")
+    assert found.outcome == "ends"
+    assert "doesn't support requested features" in found.said
+    profile, request = _guest("7.2", "host,+vmx,enforce")
+    assert take(profile, request, Vcpu(AMD), write=False) is None
+
+
+def _guest(label: str, cpu: str):  # type: ignore[no-untyped-def]
+    profile = QemuProfile(label, machine="q35")
+    request = parse(cpu, profile)
+    return profile_for(request, profile), request
+
+
+def test_before_5_0_only_an_abort_can_be_told() -> None:
+    assert _predicted(AMD, "4.0", "qemu64").reason == FULL_STATE
+    facts = _facts(Vcpu(AMD, without_arch_capabilities), "host", label="4.0")
+    found = _predicted(AMD, "4.0", "host", facts)
+    assert found.refused is not None
+    assert (found.outcome, found.refused.value) == ("aborts", 0x9)
+
+
+def test_a_cpuid_that_kvm_refuses_is_no_start_and_no_abort() -> None:
+    facts = _facts(Vcpu(AMD, cpuid_errno=22), "host")
+    found = _predicted(AMD, "7.2", "host", facts)
+    assert (found.outcome, found.reason) == ("not known", CPUID_REFUSED)
+
+
+def test_the_warnings_are_qemus_own_lines() -> None:
+    found = _predicted(AMD, "7.2", "Icelake-Server")
+    assert found.outcome == "starts"
+    assert found.warnings[0] == "warning: host doesn't support requested feature: CPUID.01H:ECX.pni [bit 0]"
