@@ -78,7 +78,8 @@ class Facts:
     """What probes of one host heard, put together: of the very guest in question, or of others."""
 
     def __init__(self, probes: Sequence[ProbeResult] = ()) -> None:
-        self.probes = [each for each in probes if each.vm.result == 0]
+        self.probes = [each for each in probes if not _no_vm(each)]
+        self.no_vm = any(map(_no_vm, probes))
 
     def refuses(self, put: tuple[CpuidEntry, ...] | None) -> bool:
         """Whether KVM refused this very CPUID."""
@@ -114,6 +115,11 @@ class Facts:
             if system.value and kept.value is not None:
                 seen.add(kept.value == 0)
         return seen.pop() if len(seen) == 1 else None
+
+
+def _no_vm(probe: ProbeResult) -> bool:
+    """Whether KVM itself refused the VM or its vCPU."""
+    return probe.vm.errno is not None or (probe.vcpu is not None and probe.vcpu.errno is not None)
 
 
 def profile_of(made_for: ProbedCpu) -> tuple[QemuProfile, CpuRequest]:
@@ -163,6 +169,8 @@ def predict(
     put = guest_cpuid(outcome.state, cpu)
     if put is None:
         return Prediction(profile, request, "not known", warnings=cpu.warnings, reason=WORDS_NOT_KNOWN)
+    if facts.no_vm:
+        return Prediction(profile, request, "not known", warnings=cpu.warnings, reason=NO_VM)
     if facts.refuses(put):
         return Prediction(profile, request, "not known", warnings=cpu.warnings, reason=CPUID_REFUSED)
     verdicts = tuple(_verdicts(outcome, put, host, facts, ignore_msrs=ignore_msrs))

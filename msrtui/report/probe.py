@@ -101,15 +101,21 @@ def _round_trip(result: ProbeResult) -> Iterator[str]:
         "  ",
         "  ",
     )
+    others = [each for each in changed if result.word_at(each.place) is None]
     for each in changed:
-        place = f"{each.place.leaf:02x}h.{each.place.subleaf} {each.place.register}"
-        other = "" if result.word_at(each.place) else "   (no feature word)"
-        yield f"  {place:<16} {_register(each.put):>10} -> {_register(each.got):>10}{other}"
-        if other:
+        if each in others:
             continue
+        yield f"  {_place(each):<16} {_register(each.put):>10} -> {_register(each.got):>10}"
         for what, mask in (("drops", each.dropped), ("adds", each.added)):
             if mask:
                 yield from wrapped(f"{what} {_bits(result, each, mask)}", " " * 8, " " * 12)
+    if others:
+        said = f"and {counted(len(others), 'register', 'registers')} without feature bits: "
+        yield from wrapped(said + ", ".join(map(_place, others)), "  ", "      ")
+
+
+def _place(changed: Changed) -> str:
+    return f"{changed.place.leaf:02x}h.{changed.place.subleaf} {changed.place.register}"
 
 
 def _bits(result: ProbeResult, changed: Changed, mask: int) -> str:

@@ -84,6 +84,7 @@ _OPEN = {
     write_rules.NO_RULE: "msrtui knows no rule for this MSR, and does not try it",
     predict.FULL_STATE: "before 5.0 QEMU writes the feature MSRs among the vCPU's whole state, which msrtui does not",
     predict.WORDS_NOT_KNOWN: "the source does not hold enough to work out what this guest gets",
+    predict.NO_VM: "KVM refused to make the VM or its vCPU, so no guest starts now; msrtui doctor may say why",
     predict.CPUID_REFUSED: "KVM refused this guest's CPUID, which QEMU takes for an error of its own",
 }
 
@@ -102,7 +103,7 @@ def outcome_text(prediction: Prediction) -> str:
     match prediction.outcome:
         case "starts":
             count = len(prediction.verdicts)
-            return f"{who} starts: KVM takes {counted(count, 'MSR', 'MSRs')} that it writes{by}"
+            return f"{who} starts: KVM takes the {counted(count, 'MSR', 'MSRs')} that it writes{by}"
         case "aborts" if prediction.refused is not None:
             refused = prediction.refused
             why = rule_text(refused, prediction.profile)

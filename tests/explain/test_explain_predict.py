@@ -13,6 +13,7 @@ from msrtui.explain import write_rules
 from msrtui.explain.predict import (
     CPUID_REFUSED,
     FULL_STATE,
+    NO_VM,
     NOT_NATIVE,
     NOT_TRIED,
     Facts,
@@ -211,6 +212,11 @@ def test_a_cpuid_that_kvm_refuses_is_no_start_and_no_abort() -> None:
     facts = _facts(Vcpu(AMD, cpuid_errno=22), "host")
     found = _predicted(AMD, "7.2", "host", facts)
     assert (found.outcome, found.reason) == ("not known", CPUID_REFUSED)
+
+
+def test_a_vm_that_cannot_be_made_leaves_it_open() -> None:
+    found = _predicted(RAPIDS, "7.2", "host", _facts(Vcpu(RAPIDS, vm_errno=16), "host"))
+    assert (found.outcome, found.reason) == ("not known", NO_VM)
 
 
 def test_the_warnings_are_qemus_own_lines() -> None:
