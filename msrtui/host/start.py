@@ -8,7 +8,6 @@ Must not know: what should come of it.
 
 from __future__ import annotations
 
-import resource
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -83,6 +82,8 @@ def start_qemu(path: str, machine: str, cpu: str, *, irqchip: str = "on", cpu_pm
 
 def _alone() -> Any:
     """What the child does before it becomes QEMU: end with its parent, and leave no core file when it aborts."""
+    import resource  # not every system has it, and only a start needs it
+
     with_parent = end_with_parent()
 
     def prepare() -> None:

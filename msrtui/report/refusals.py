@@ -97,9 +97,7 @@ def reason_text(reason: str | None) -> str:
 def outcome_text(prediction: Prediction) -> str:
     """The prediction as one sentence, without a full stop."""
     who = f"{qemu_of(prediction.profile)} with -cpu {prediction.request.text}"
-    by = {"probe": " (as the vCPU showed)", "rule": " (by KVM's rules; no vCPU was asked)"}.get(
-        prediction.evidence or "", ""
-    )
+    by = {"probe": " (as the vCPU showed)", "rule": " (by KVM's rules)"}.get(prediction.evidence or "", "")
     match prediction.outcome:
         case "starts":
             count = len(prediction.verdicts)
