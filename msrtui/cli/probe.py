@@ -28,6 +28,8 @@ refuses one, each bit apart, on vCPUs of their own. Only feature MSRs (0x8b, 0xc
 The guest's CPUID is KVM's own table with the feature registers of this -cpu; family, topology, cache leaves and the
 sizes of XSAVE areas are as KVM gave them.
 
+The machine is pc where --machine names none: without a machine QEMU makes no vCPU.
+
 A SOURCE other than live is a snapshot with a probe in it, which -o saves: it is shown again, and another --cpu is
 predicted from it as far as what was heard carries over.
 
@@ -160,8 +162,13 @@ def _started(binary: str, probed: Probed) -> Agreement:
     from msrtui.host.start import start_qemu
     from msrtui.report.probe import agreement
 
-    profile = probed.profile
-    started = start_qemu(binary, profile.machine, probed.request.text, irqchip=profile.irqchip, cpu_pm=profile.cpu_pm)
+    profile, request = probed.profile, probed.request
+    cpu = request.text
+    if request.takes_all and not profile.migratable and request.migratable is None:
+        cpu += ",migratable=off"
+    if profile.pmu is not None and request.pmu is None:
+        cpu += f",pmu={'on' if profile.pmu else 'off'}"
+    started = start_qemu(binary, profile.machine, cpu, irqchip=profile.irqchip, cpu_pm=profile.cpu_pm)
     return agreement(probed.prediction, started)
 
 

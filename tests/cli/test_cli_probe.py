@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from vcpus import Vcpu, without_arch_capabilities
 
 from msrtui.cli.__main__ import main
 from msrtui.explain.probing import probed_cpu, take
+from msrtui.host.qemus import version_of
 from msrtui.kvm.live import LiveHost
 from msrtui.qemu.cpu_request import parse, profile_for
 from msrtui.qemu.profile import QemuProfile
@@ -146,6 +148,20 @@ def test_on_this_machine_it_says_first_what_it_will_do(live_kvm: LiveHost) -> No
     assert "It writes no MSR (--try does)." in " ".join(out.split())
     assert done.returncode in (0, 1, 2)
     assert "In one call" not in out
+
+
+@pytest.mark.parametrize("option", [["--no-migratable"], ["--pmu", "off"], ["--cpu-pm"], ["--irqchip", "split"]])
+def test_the_real_qemu_gets_the_same_options(
+    option: list[str], live_kvm: LiveHost, need_tool: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert live_kvm
+    binary = need_tool("qemu-system-x86_64")
+    version = version_of(binary)
+    assert version is not None
+    label = ".".join(version.split(".")[:2])
+    main(["probe", "--qemu", label, "--with-qemu", "--binary", binary, "--json", *option])
+    (told,) = _json(capsys)["probes"]
+    assert told["with_qemu"]["agree"] is True, told
 
 
 def test_a_saved_probe_reads_like_the_live_one(
