@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from msrtui.kvm.recorded_vcpu import RecordedProbe
 from msrtui.kvm.requests import Answerer
 from msrtui.qemu.both_ways import BothWays, Guests
 from msrtui.qemu.conversation import Outcome, negotiate
@@ -38,6 +39,8 @@ class Side:
     ended: QemuExit | None = None
     state: State = field(default_factory=State, repr=False, compare=False)
     """What KVM said by the end: both lists, the capabilities that QEMU checked, its CPUID table."""
+    probes: tuple[RecordedProbe, ...] = field(default=(), repr=False, compare=False)
+    """What its source heard of scratch vCPUs."""
     words: Mapping[str, SupportedWord] = field(default_factory=dict, repr=False, compare=False)
     """Every word that this side's QEMU knows, by its newest name; {} where QEMU ends before."""
     _guests: Guests | None = field(default=None, repr=False, compare=False)
@@ -104,5 +107,16 @@ def side_of(source: Source, qemu: QemuProfile, cpu: str = "host") -> Side:
     state = state_at(stepper.events, len(stepper.events))
     guests = None if outcome is None else Guests(outcome.state, outcome.words)
     words = {} if outcome is None else {newest_name(name): word for name, word in outcome.words.items()}
-    about, answerer = source.about, source.answerer
-    return Side(source.name, about, answerer, profile, request, outcome, stepper.ended, state, words, guests)
+    return Side(
+        source.name,
+        source.about,
+        source.answerer,
+        profile,
+        request,
+        outcome,
+        stepper.ended,
+        state,
+        source.probes,
+        words,
+        guests,
+    )

@@ -8,7 +8,7 @@ from msrtui.compare.flaws import said_of
 from msrtui.compare.later import Turn
 from msrtui.compare.pair import Common, Pair, WordPair
 from msrtui.compare.side import Side, newest_name
-from msrtui.compare.verdict import Reason, Start, Verdict
+from msrtui.compare.verdict import Reason, Verdict
 from msrtui.kvm.collector import plain
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.why import is_control_word
@@ -36,15 +36,6 @@ def move_text(verdict: Verdict, source: str, target: str) -> tuple[str, str]:
     return said, _("{bits} in {words} that {a} gives a guest and {b} {lacks}").format(
         bits=bits, words=words, a=source, b=target, lacks=lacks
     )
-
-
-def home_text(start: Start) -> tuple[str, str]:
-    """Whether the guest starts where it is, as far as that is known without trying it."""
-    if start.ends is not None:
-        return _("does not start"), plain(" ".join(start.ends.split()), 300)
-    if not start.known:
-        return _("not known"), _("the source does not say enough")
-    return _("not tried"), _("QEMU makes this CPU; whether KVM takes it needs a probe")
 
 
 def common_text(found: Common) -> str:

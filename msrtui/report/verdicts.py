@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from msrtui.compare.side import Side, newest_name
-from msrtui.compare.verdict import Reason, Start, Verdict, starts
+from msrtui.compare.verdict import Reason, Verdict
 from msrtui.kvm.collector import plain
 from msrtui.report.differences import WIDTH
-from msrtui.report.pair import home_text, move_text
+from msrtui.report.home import at_home, home_answer, home_text
+from msrtui.report.pair import move_text
 from msrtui.report.sentences import bit_label
 from msrtui.report.shape import wrapped
 
@@ -64,20 +65,22 @@ def verdict_document(verdict: Verdict) -> dict[str, Any]:
 
 
 def home_document(side: Side) -> dict[str, Any]:
-    """Whether a side's guest starts where it is: ``unknown`` until a vCPU was tried, however sure QEMU is."""
-    start = starts(side)
-    return {"source": side.name, "verdict": _home_answer(start), "text": ": ".join(home_text(start))}
-
-
-def _home_answer(start: Start) -> str:
-    return "cannot" if start.ends is not None else "unknown"
+    """Whether a side's guest starts where it is, as far as the rules or a probe in its source say it."""
+    found = at_home(side)
+    answer, why = home_text(found)
+    return {
+        "source": side.name,
+        "verdict": home_answer(found),
+        "evidence": found.evidence,
+        "text": f"{answer}: {why}",
+    }
 
 
 # --- for people --------------------------------------------------------------------------------------------------
 def home_lines(side: Side, name: str) -> Iterator[str]:
     """``A -> A``: whether the guest starts where it is, as far as that is known."""
     start = f"{name} -> {name}  "
-    yield from wrapped(": ".join(home_text(starts(side))), start, " " * len(start), WIDTH)
+    yield from wrapped(": ".join(home_text(at_home(side))), start, " " * len(start), WIDTH)
 
 
 def verdict_lines(verdict: Verdict, names: Mapping[int, str]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from msrtui.kvm.recorded import RecordedHost
 from msrtui.qemu.cpu_request import parse
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels
+from msrtui.report.home import at_home
 from msrtui.snapshot.sources import Source
 from msrtui.tui.comparison import REFERENCE, Comparison
 from msrtui.tui.session import Subject
@@ -125,6 +126,7 @@ class Comparing:
             found,
             causes(found),
             subject,
+            at_home(a),
             verdicts={**kept.pop("verdicts", {}), **verdicts},
             **kept,
         )

@@ -10,6 +10,7 @@ from msrtui.compare.differences import Difference
 from msrtui.compare.later import Turn
 from msrtui.compare.pair import Common, Pair, WordPair
 from msrtui.compare.verdict import Verdict
+from msrtui.explain.predict import Prediction
 from msrtui.snapshot.sources import Source
 from msrtui.tui.session import Subject
 
@@ -35,6 +36,8 @@ class Comparison:
     found: tuple[Difference, ...]
     causes: tuple[Cause | None, ...]
     subject: Subject
+    home: Prediction
+    """Whether A's guest starts on A."""
     focus: str = "rows"
     every: bool = False
     """All rows, not only those that differ."""

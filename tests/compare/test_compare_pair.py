@@ -9,7 +9,7 @@ from msrtui.compare.pair import Pair, common, models_of_both, pair
 from msrtui.compare.side import side_of
 from msrtui.compare.verdict import starts
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.pair import common_text, home_text, move_text, telling, turn_text
+from msrtui.report.pair import common_text, move_text, telling, turn_text
 from msrtui.snapshot.sources import open_source
 
 EPYC, SKYLAKE = "amd-pvm-linux6.18", "intel-skylake-bochs-linux6.12"
@@ -69,11 +69,9 @@ def test_the_verdicts_in_words() -> None:
     assert move_text(unclean.there, "A", "B") == ("can move", "though A itself lacks some of it")
 
 
-def test_what_is_known_of_a_start_at_home() -> None:
-    assert home_text(starts(side_of(open_source(EPYC), QemuProfile("7.2"))))[0] == "not tried"
-    ends, said = home_text(starts(side_of(open_source(NO_KVM), QemuProfile("7.2"))))
-    assert ends == "does not start"
-    assert "KVM" in said
+def test_a_start_that_qemu_itself_ends() -> None:
+    assert starts(side_of(open_source(EPYC), QemuProfile("7.2"))).ends is None
+    assert "KVM" in (starts(side_of(open_source(NO_KVM), QemuProfile("7.2"))).ends or "")
     refused = starts(side_of(open_source(EPYC), QemuProfile("7.2"), "Skylake-Server-v4,enforce"))
     assert refused.ends == "Host doesn't support requested features"
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from msrtui.compare.differences import Difference
 from msrtui.compare.side import Side
 from msrtui.compare.verdict import Verdict
-from msrtui.report.pair import common_text, home_text, move_text
+from msrtui.report.home import home_answer, home_text
+from msrtui.report.pair import common_text, move_text
 from msrtui.report.sentences import _
 from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import Source
@@ -129,13 +130,13 @@ def _module(about: About, found: Sequence[Difference], number: int, most: int) -
 def verdict_lines(shown: Comparison, width: int) -> list[Line]:
     """A → B, B → A, A → A, and what both can run; with more hosts A → A alone, for each of the others has its row."""
     b = letter(shown.other)
-    home = home_text(shown.pair.home)
+    home = home_text(shown.home)
     rows: list[tuple[str, str, str, Role]] = []
     if not shown.many:
         for verdict, one, other in ((shown.pair.there, "A", b), (shown.pair.back, b, "A")):
             answer, why = move_text(verdict, one, other)
             rows.append((f"{one} → {other}", answer, why, "" if verdict.answer == "can" else "mark"))
-    rows.append(("A → A", *home, "bad" if shown.pair.home.ends is not None else ""))
+    rows.append(("A → A", *home, "bad" if home_answer(shown.home) == "cannot" else ""))
     room = max(len(answer) for _name, answer, _why, _role in rows) + 2
     lines = [
         Line(cut(line(f" {name}  ", (f"{answer:<{room}}", role), why if name != "A → A" else dim(why)).spans, width))
