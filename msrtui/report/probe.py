@@ -46,17 +46,23 @@ def agreement(prediction: Prediction, started: Started) -> Agreement:
 # --- before it starts --------------------------------------------------------------------------------------------
 def plan_text(cpus: Sequence[str], *, write: bool, about: About, with_qemu: str | None) -> str:
     """What the command will do on this machine, said before it does it."""
+    said = plan_sentence(cpus, write=write, about=about, otherwise="--try does")
+    if with_qemu is not None:
+        said += f" Then it starts {plain(with_qemu, 400)} with the same -cpu, stopped, and ends it."
+    return "\n".join(wrapped(f"{said} All of it is gone when the command ends.", "", "  ")) + "\n\n"
+
+
+def plan_sentence(cpus: Sequence[str], *, write: bool, about: About, otherwise: str) -> str:
+    """What a probe does; ``otherwise`` says how writes are had where there are none."""
     each = "a VM with one vCPU" if len(cpus) == 1 else f"{len(cpus)} VMs, one after the other, each with one vCPU"
     said = f"This makes {each}, without memory and never run: sets a guest's CPUID, reads it and the feature MSRs back."
     if write:
         said += " It also writes to MSRs of such vCPUs, feature MSRs alone, and makes two more vCPUs for that."
     else:
-        said += " It writes no MSR (--try does)."
+        said += f" It writes no MSR ({otherwise})."
     if about.parameters.get("kvm", {}).get("enable_virt_at_load") in ("N", "0"):
         said += " kvm.enable_virt_at_load is N: virtualization is turned on for all CPUs meanwhile."
-    if with_qemu is not None:
-        said += f" Then it starts {plain(with_qemu, 400)} with the same -cpu, stopped, and ends it."
-    return "\n".join(wrapped(f"{said} All of it is gone when the command ends.", "", "  ")) + "\n\n"
+    return said
 
 
 # --- for people --------------------------------------------------------------------------------------------------

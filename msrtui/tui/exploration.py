@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msrtui.kvm.readings import HostLeaf, read_feature_msrs
 from msrtui.kvm.requests import MsrsReply
@@ -19,6 +19,10 @@ from msrtui.transcript.state import State
 from msrtui.tui.places import event_of, first_subject, subject_of
 from msrtui.tui.reader import Reader
 from msrtui.tui.session import Query, Reading, Session, Subject
+
+if TYPE_CHECKING:
+    from msrtui.explain.probing import Probed
+    from msrtui.tui.starting import Taken
 
 
 class Exploration:
@@ -96,7 +100,7 @@ class Exploration:
         """Forget what KVM said and begin at the start: each step is a question again."""
         self.reader.again()
         self.hearing = object()
-        self._moved(values_read={}, queries={}, others=(), leaves={}, asked_at=None)
+        self._moved(values_read={}, queries={}, others=(), leaves={}, asked_at=None, start=None, taken=())
 
     def _moved(self, **changes: Any) -> None:
         """The reader stands elsewhere: the subject is what the event there is about."""
@@ -146,11 +150,20 @@ class Exploration:
             at=at,
             lit=changed(session.state, state),
             others=session.others if cpu == session.cpu and alike(profile, session.qemu) else (),
+            start=None,
         )
 
     def migratable(self) -> None:
         """The second argument of x86_cpu_get_supported_feature_word, on or off."""
         self.what_if(replace(self.chosen, migratable=not self.session.qemu.migratable), self.session.cpu)
+
+    def foretold(self, start: Probed) -> None:
+        """What comes of starting this guest here; worked out elsewhere."""
+        self._session = replace(self.session, start=start)
+
+    def probed(self, taken: Taken) -> None:
+        """A vCPU was made on this machine and asked: what comes of a start has to be worked out anew."""
+        self._session = replace(self.session, taken=(*self.session.taken, taken), start=None)
 
     def read_by_others(self, readings: tuple[Reading, ...]) -> None:
         """What other QEMUs make of the same KVM."""

@@ -17,6 +17,7 @@ from msrtui.report.why import reason_document
 from msrtui.report.words import guest_word_document
 from msrtui.snapshot.capture import capture_here
 from msrtui.snapshot.codec import encode
+from msrtui.snapshot.probes import KEY
 from msrtui.transcript.heard_lists import heard_lists
 from msrtui.tui.comparison import Comparison
 from msrtui.tui.session import Session
@@ -29,7 +30,8 @@ def snapshot_text(session: Session) -> str:
     Raises BadRequest where there is none to save, KvmUnusable where this machine's KVM cannot be opened.
     """
     if session.source.live:
-        return encode(capture_here())
+        heard = {KEY: [dict(taken.document) for taken in session.taken]} if session.taken else {}
+        return encode({**capture_here(), **heard})
     if session.source.document is None:
         raise BadRequest("This source holds no snapshot to save.")
     return encode(session.source.document)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from msrtui.kvm.readings import HostLeaf, MsrReading, reading_of
 from msrtui.kvm.requests import MsrsReply
@@ -13,6 +13,10 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
+
+if TYPE_CHECKING:  # what is needed only after the first paint is imported then
+    from msrtui.explain.probing import Probed
+    from msrtui.tui.starting import Taken
 
 Subject: TypeAlias = "tuple[object, ...]"
 """What is looked at: ("word", FEAT_…), ("bit", FEAT_…, n), ("msr", index), ("event", n), ("group", kind),
@@ -85,6 +89,10 @@ class Session:
     """When a live KVM was asked, as the title says it; a saved one's time is its snapshot's."""
     others: tuple[Reading, ...] = ()
     """The same KVM as other QEMUs read it, once that was worked out."""
+    start: Probed | None = None
+    """What comes of starting this guest here, once that was worked out; with what a vCPU showed, where one was made."""
+    taken: tuple[Taken, ...] = ()
+    """The probes that were made on this machine."""
     leaves: Mapping[tuple[int, int], HostLeaf] = field(default_factory=dict)
     """CPUID leaves that were looked at, as the host's CPU has them, by (function, index)."""
 

@@ -29,6 +29,7 @@ async def settled(pilot: Pilot[Any]) -> None:
             screen.session is not None
             and (screen.session.others or screen.session.outcome is None or not screen.exploration.reader.at_end)
             and screen.session.leaf_wanted is None
+            and (screen.session.start or not screen.exploration.reader.at_end or not screen.session.state.count)
             for screen in screens
         ):
             break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.message import Message
@@ -14,6 +15,9 @@ from msrtui.tui.others import read_by_others
 from msrtui.tui.screens.part import Part
 from msrtui.tui.session import Reading, Session
 from msrtui.tui.view.brand import BRAND_LEAVES, brand, brand_of
+
+if TYPE_CHECKING:
+    from msrtui.explain.probing import Probed
 
 
 class CpuNamed(Message):
@@ -50,10 +54,26 @@ def _question(session: Session) -> tuple[object, ...]:
     return (id(session.source.answerer), session.cpu, replace(session.qemu, label=""))
 
 
+class StartForetold(Message):
+    """What comes of starting the guest of ``session``, in this ``hearing``."""
+
+    def __init__(self, session: Session, hearing: object, start: Probed) -> None:
+        super().__init__()
+        self.session = session
+        self.hearing = hearing
+        self.start = start
+
+
+def _guest(session: Session) -> tuple[object, ...]:
+    """What a start depends on."""
+    return (id(session.source.answerer), session.qemu, session.cpu, len(session.taken))
+
+
 class Background(Part):
     """The part of the explorer that asks while the user goes on; what comes too late for what is shown is let go."""
 
     _others_asked: object = None
+    _start_asked: object = None
     _leaf_asked: object = None
 
     def _follow(self) -> None:
@@ -68,6 +88,13 @@ class Background(Part):
             heard = self.exploration.reader.heard.fork()  # here: a thread could find it being emptied
             # what is asked for comes first
             self.call_after_refresh(self._ask_the_others, session, self.exploration.hearing, heard)
+            self._start_asked = _guest(session)  # which is worked out with them
+        if session.start is not None or not self.exploration.reader.at_end or not session.state.count:
+            self._start_asked = None
+        elif self._start_asked != _guest(session):
+            self._start_asked = _guest(session)
+            heard = self.exploration.reader.heard.fork()
+            self.call_after_refresh(self._foretell, session, self.exploration.hearing, heard)
         self._look_into_the_leaf(session)
 
     def _look_into_the_leaf(self, session: Session) -> None:
@@ -99,12 +126,32 @@ class Background(Part):
         with session.source.answerer.held():
             readings = read_by_others(heard, session.qemu, session.cpu)
         self.post_message(OthersRead(session, hearing, readings))
+        if session.start is None:
+            self._tell_start(session, hearing, heard)
 
     @on(OthersRead)
     def _others_read(self, message: OthersRead) -> None:
         still_heard = message.hearing is self.exploration.hearing
         if still_heard and _question(message.session) == _question(self.exploration.session):
             self.exploration.read_by_others(message.readings)
+            self._follow()
+
+    @work(thread=True, exclusive=True, group="start", exit_on_error=False)
+    def _foretell(self, session: Session, hearing: object, heard: Heard) -> None:
+        """What comes of starting this guest here: by KVM's rules, or by what a vCPU showed."""
+        self._tell_start(session, hearing, heard)
+
+    def _tell_start(self, session: Session, hearing: object, heard: Heard) -> None:
+        from msrtui.tui.starting import start_of
+
+        found = start_of(session.source, heard, session.qemu, session.cpu, session.taken)
+        self.post_message(StartForetold(session, hearing, found))
+
+    @on(StartForetold)
+    def _start_foretold(self, message: StartForetold) -> None:
+        still = message.hearing is self.exploration.hearing
+        if still and _guest(message.session) == _guest(self.exploration.session):
+            self.exploration.foretold(message.start)
             self._follow()
 
     @work(thread=True, exclusive=True, group="leaf", exit_on_error=False)

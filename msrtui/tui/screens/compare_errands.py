@@ -130,7 +130,7 @@ class CompareErrands(Screen[None]):
 
     @on(BaselineFound)
     def _baseline_found(self, message: BaselineFound) -> None:
-        from msrtui.tui.screens.baseline import BaselineScreen
+        from msrtui.tui.screens.text import TextScreen
 
         if message.refused is not None:
             self._note(message.refused)
@@ -141,7 +141,7 @@ class CompareErrands(Screen[None]):
             if cpu is not None:
                 self._copy(cpu)
 
-        self.app.push_screen(BaselineScreen(message.text, message.cpu, self._glyphs), copy)
+        self.app.push_screen(TextScreen("Baseline", message.text, self._glyphs, message.cpu), copy)
 
     # --- hosts -----------------------------------------------------------------------------------------------
     def action_add(self) -> None:

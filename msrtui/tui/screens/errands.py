@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.message import Message
@@ -20,6 +21,10 @@ from msrtui.tui.session import Session, Subject
 from msrtui.tui.view.lines import printable
 from msrtui.tui.view.values import value_of
 from msrtui.tui.widgets.line_view import LineList
+
+if TYPE_CHECKING:
+    from msrtui.explain.probing import Probed
+    from msrtui.tui.starting import Taken
 
 
 class SourceOpened(Message):
@@ -38,6 +43,15 @@ class Saved(Message):
     def __init__(self, said: str) -> None:
         super().__init__()
         self.said = said
+
+
+class Probing(Message):
+    """A scratch vCPU was asked (``taken``; None: QEMU ends before it makes one), and what comes of a start."""
+
+    def __init__(self, taken: Taken | None, start: Probed) -> None:
+        super().__init__()
+        self.taken = taken
+        self.start = start
 
 
 class QemusFound(Message):
@@ -217,6 +231,59 @@ class Errands(Part):
         if isinstance(copied, list):
             copied.append(text)
         self._note(f"Copied {text}{what}; it is printed at the end too.")
+
+    # --- a vCPU ----------------------------------------------------------------------------------------------
+    def action_probe(self) -> None:
+        """Try this guest on a scratch vCPU; on a saved host what its snapshot says of one."""
+        session = self.exploration.session
+        if not session.source.live:
+            if session.start is None:
+                self._note("It is still being worked out.")
+            else:
+                self._show_start()
+            return
+        from msrtui.report.probe import plan_sentence
+        from msrtui.tui.screens.probe import ProbeScreen
+
+        about, cpus = session.source.about, [session.cpu]
+        look = plan_sentence(cpus, write=False, about=about, otherwise="t does")
+        more = "t also writes feature MSRs of such vCPUs, one by one and bit by bit, and makes two more vCPUs for that."
+        guest = f"QEMU {session.qemu.label}  -cpu {printable(session.cpu)}"
+
+        def chosen(write: bool | None) -> None:
+            if write is not None:
+                self._note("Asking a scratch vCPU …")
+                self._probe(session.source, self.exploration.chosen, session.cpu, write)
+
+        self.app.push_screen(ProbeScreen(f"{look} All of it is gone at once.", more, guest, self._glyphs), chosen)
+
+    @work(thread=True, exclusive=True, group="probe", exit_on_error=False)
+    def _probe(self, source: Source, qemu: QemuProfile, cpu: str, write: bool) -> None:
+        from msrtui.tui.starting import probe_here, start_of
+
+        taken = probe_here(source.answerer, qemu, cpu, write=write)
+        known = () if taken is None else (taken,)
+        self.post_message(Probing(taken, start_of(source, source.answerer, qemu, cpu, known)))
+
+    @on(Probing)
+    def _probed(self, message: Probing) -> None:
+        taken = message.taken
+        if taken is not None:
+            self._do(lambda: self.exploration.probed(taken))
+        self.exploration.foretold(message.start)
+        self._do(self.exploration.change)
+        self._show_start()
+
+    def _show_start(self) -> None:
+        from msrtui.report.probe import probe_text
+        from msrtui.report.refusals import outcome_text
+        from msrtui.tui.screens.text import TextScreen
+
+        session = self.exploration.session
+        if session.start is not None:
+            lines = probe_text(session.source.name, session.source.about, session.start).splitlines()
+            first = [f"{outcome_text(session.start.prediction)}.", ""]
+            self.app.push_screen(TextScreen("Would it start?", [*first, *lines], self._glyphs))
 
     # --- running QEMUs ---------------------------------------------------------------------------------------
     def action_running(self) -> None:

@@ -135,10 +135,10 @@ def title_line(
     return line(head(" msrtui"), "  ", left, gap, dim(right))
 
 
-def phase_line(seen: Collection[str], current: str | None, ended: bool, width: int) -> Line:
+def phase_line(seen: Collection[str], current: str | None, ended: bool, width: int, vcpu: str = "·") -> Line:
     """Every phase, in order: ✓ behind the reader, ▸ where the reader stands, · to come, ✗ where QEMU ended.
 
-    What needs a vCPU is never ✓: msrtui does not do it.
+    ``vcpu`` is the sign of what needs one: msrtui does not do it, unless a probe was asked for.
     """
     if width < 80:
         place = next((n for n, phase in enumerate(PHASES, 1) if phase.id == current), 0)
@@ -151,7 +151,9 @@ def phase_line(seen: Collection[str], current: str | None, ended: bool, width: i
             continue  # one place for both where there is no room
         here = phase.id == current
         shown = phase.function if wide and phase.id in ("kvm_init", "kvm_arch_init") else phase.shown
-        sign = ("✗" if ended else "▸") if here else "✓" if phase.id in seen and phase.id != "vcpu" else "·"
+        sign = ("✗" if ended else "▸") if here else "✓" if phase.id in seen else "·"
+        if phase.id == "vcpu" and not here:
+            sign = vcpu
         role: Role = "head" if here else "dim" if sign == "·" else ""
         spans.append((f"{shown} ", role))
         spans.append(mark(sign) if here else (sign, role))

@@ -93,7 +93,7 @@ def picture(session: Session, width: int, height: int) -> Picture:
                 session.asked_at,
             )
         ],
-        "phases": [phase_line(seen, _phase(session, event), state.end is not None, width)],
+        "phases": [phase_line(seen, _phase(session, event), state.end is not None, width, _vcpu(session))],
         "top": [hairline(width, place.uprights, "┬")],
         "bottom": [hairline(width, place.uprights, "┴")],
         "dialogue": _dialogue(session, width, place.dialogue),
@@ -108,6 +108,14 @@ def _phase(session: Session, event: Event | None) -> str | None:
     if event is None and session.state.count:
         event = session.events[session.state.count - 1]
     return event.phase if event is not None else None
+
+
+def _vcpu(session: Session) -> str:
+    """Whether a vCPU showed that this guest starts (✓) or does not (✗)."""
+    start = session.start
+    if start is None or start.prediction.evidence != "probe":
+        return "·"
+    return {"starts": "✓", "aborts": "✗"}.get(start.prediction.outcome, "·")
 
 
 def _dialogue(session: Session, width: int, rows: int) -> list[Line]:

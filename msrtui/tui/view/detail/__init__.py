@@ -95,7 +95,9 @@ def _with_query(session: Session, word: FeatureWord, box: Box) -> list[Line]:
 
     said = word.kind == "msr" and word.name in session.state.words
     absent = tuple(_absent(session, word.index, box.width)) if said else ()
-    how = Looks(box.width, box.height, asked, session.cpu, session.grid, absent, others)
+    how = Looks(
+        box.width, box.height, asked, session.cpu, session.grid, absent, others, session.start, session.source.live
+    )
     lines = word_detail(session.state, word, session.qemu, how)
     query = session.queries.get(word.index) if word.kind == "msr" else None
     return lines if query is None else [lines[0], *_query_lines(query, box.width), *lines[1:]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msrtui.qemu.models import DEPENDENCY, GuestWord, with_guest_lineage
 from msrtui.qemu.negotiation import Decision
@@ -12,14 +12,20 @@ from msrtui.qemu.rules import RULES
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.words import SupportedWord, bits_of
 from msrtui.report.layer_notes import guest_note, kvm_note, list_effects, migratable_note, qemu_note
+from msrtui.report.refusals import rule_text
 from msrtui.report.sentences import bit_label, decision_text
 from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
 from msrtui.transcript.state import State
 from msrtui.tui.view.detail.grid import grid_lines
-from msrtui.tui.view.detail.layers import Layer, cells_of, layers_of
+from msrtui.tui.view.detail.layers import REFUSED, Layer, cells_of, layers_of, vcpu_layer
 from msrtui.tui.view.detail.parts import WIDEST, list_lines
-from msrtui.tui.view.lines import Line, Span, dim, ends, grouped, head, line, mark, wrap
+from msrtui.tui.view.lines import Line, Span, bad, dim, ends, grouped, head, line, mark, wrap
 
+if TYPE_CHECKING:
+    from msrtui.explain.probing import Probed
+
+_WITH_VCPU = 56
+"""Columns that the ladder needs for the vCPU beside the others."""
 _COLUMNS = {"KVM": 5, "QEMU": 6, "migr": 6, "guest": 7, "vCPU": 6}
 
 
@@ -37,6 +43,9 @@ class Looks(NamedTuple):
     grid: bool = False
     absent: tuple[Line, ...] = ()
     others: Callable[[int], list[Line]] = lambda _: []
+    start: Probed | None = None
+    """What comes of starting this guest, where that is worked out."""
+    live: bool = False
 
 
 def word_detail(state: State, word: FeatureWord, qemu: QemuProfile, how: Looks) -> list[Line]:
@@ -46,12 +55,15 @@ def word_detail(state: State, word: FeatureWord, qemu: QemuProfile, how: Looks) 
     """
     width, height = how.width, how.height
     found = state.words.get(word.name)
-    layers = layers_of(word, found, state)
+    guest = state.guest.get(word.name)
+    vcpu = vcpu_layer(word, how.start, None if guest is None else guest.value)
+    layers = (*layers_of(word, found, state), vcpu) if vcpu.reached else layers_of(word, found, state)
     place = f"MSR {word.index:#x}" if word.kind == "msr" else word.where
     title = ends([" ", head(word.name)], [dim(f"{place} ")], min(width, WIDEST))
     if found is None:
         return [title, line(dim(" not asked yet:  n  steps on,  >  goes to the end"))]
-    rows = grid_lines(word, layers, width) if how.grid else _rows(word, layers, width)
+    across = layers if width >= _WITH_VCPU else layers[:4]
+    rows = grid_lines(word, layers[:4], width) if how.grid else _rows(word, across, width)
     values = _values(word, found, layers, state, qemu, how)
     roomy = word.kind == "msr" and height >= 24 and width >= 56
     lists = list_lines(state, word.index, list_effects(word.index, state)) if roomy else []
@@ -82,7 +94,15 @@ def _rows(word: FeatureWord, layers: tuple[Layer, ...], width: int) -> list[Line
         spans: list[Span] = [(f" {bit:>3}  {name:<{room}}", "" if stays or SET in cells[-1:] else "dim")]
         for layer, cell in zip(layers, cells, strict=True):
             text = f"{cell:>{_COLUMNS[layer.name]}}"
-            spans.append(mark(text) if cell in (TAKEN, UNKNOWN) else dim(text) if cell == NEVER else (text, ""))
+            spans.append(
+                bad(text)
+                if cell == REFUSED
+                else mark(text)
+                if cell in (TAKEN, UNKNOWN)
+                else dim(text)
+                if cell == NEVER
+                else (text, "")
+            )
         rows.append(Line(tuple(spans), ("bit", word.name, bit)))
     return rows
 
@@ -104,7 +124,7 @@ def _values(
         "guest": guest_note(state.guest.get(word.name), qemu, how.cpu),
     }
     lines: list[Line] = []
-    for layer in layers:
+    for layer in layers[:4]:
         value = found.kvm if layer.name == "KVM" else layer.value
         absent = layer.name == "KVM" and found.kvm is None
         shown = ("not listed" if found.supported is not None else "not known") if absent else grouped(value, digits)
@@ -112,7 +132,29 @@ def _values(
             shown = "not yet"
         note = "" if not layer.reached else notes[layer.name]
         lines.append(ends([f" {layer.name:<5}  {shown:<{digits * 5 // 4}}  ", dim(note)], [], width))
-    lines.append(ends([" vCPU   ", dim("not tried: msrtui makes no vCPU on its own")], [], width))
+    return [*lines, *_vcpu_lines(word, layers, qemu, how)]
+
+
+def _vcpu_lines(word: FeatureWord, layers: tuple[Layer, ...], qemu: QemuProfile, how: Looks) -> list[Line]:
+    """The word on a vCPU, or what KVM's rules say of it where none was made."""
+    write = None
+    if how.start is not None and word.kind == "msr":
+        write = next((each for each in how.start.prediction.verdicts if each.index == word.index), None)
+    said = "" if write is None else rule_text(write, qemu)
+    if len(layers) > 4:
+        vcpu = layers[-1]
+        shown = "refused" if vcpu.refused else grouped(vcpu.value, 16 if word.kind == "msr" else 8)
+        if word.kind == "cpuid" or write is None:
+            said = "as KVM has it on a vCPU" if write is None else said
+        room = max(how.width - 9 - len(shown) - 2, 12)
+        told = wrap(said, room, "dim")
+        value = bad(shown) if vcpu.refused else shown
+        first = line(" vCPU   ", value, "  ", *(told[0].spans if told else ()))
+        return [first, *(Line((("        ", ""), *part.spans)) for part in told[1:])]
+    tries = "not tried: D tries it on a scratch vCPU" if how.live else "not tried: no vCPU is in the snapshot"
+    lines = [ends([" vCPU   ", dim(tries)], [], how.width)]
+    if said and how.height >= 24:
+        lines += [Line((("        ", ""), *part.spans)) for part in wrap(said, how.width - 9, "dim")]
     return lines
 
 
