@@ -1,0 +1,98 @@
+"""What can be done about a message, in sentences, and what each way costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msrtui.explain.acceptance import AcceptanceRule
+from msrtui.explain.answer import CostId, Remedy, RemedyId
+from msrtui.kvm.collector import plain
+from msrtui.report.sentences import _
+
+REMEDIES: Mapping[RemedyId, str] = {
+    "cpu-without": _("-cpu {cpu}{since}"),
+    "cpu-without-vmx": _("-cpu host,-vmx"),
+    "pmu-off": _("-cpu host,pmu=off"),
+    "outer-counters": _(
+        "switch virtual performance counters on in the outer hypervisor (VMware: Virtualize CPU performance counters)"
+    ),
+    "kvm-pmu-off": _("load kvm with enable_pmu=0"),
+    "newer-kernel": _("a newer kernel on the host{version}"),
+    "newer-qemu": _("a newer QEMU{version}"),
+    "nested-on": _("load kvm_intel (kvm_amd) with nested=1; in a VM, switch nested virtualization on outside first"),
+    "nothing": _("nothing: this line alone breaks nothing"),
+    "smaller-model": _("a CPU model that every host can give (msrtui models HOST lists those that run)"),
+    "probe": _("msrtui probe on that host: writes each MSR to a scratch vCPU and says which bit is refused"),
+    "give-host": _("give a host, live or a snapshot: msrtui explain … SOURCE holds the message against its KVM"),
+    "compare-hosts": _("msrtui diff A B: which bits differ, at which layer, and what likely made them"),
+    "libvirt-disable": _("in the guest's XML: {features}"),
+    "same-level": _("the same kernel, microcode, firmware settings and KVM parameters on all hosts"),
+    "newer-libvirt": _("a newer libvirt{commit}"),
+    "refresh-labels": _("let the node labels be made again after an upgrade, and start the guest anew"),
+    "ignore-msrs": _("kvm.ignore_msrs=1 on the host"),
+    "firmware-on": _("switch virtualization on in the firmware (VT-x or SVM), or in what provides this machine"),
+    "restart-guest": _("stop the guest and start it anew on this host"),
+    "doctor": _("msrtui doctor: why /dev/kvm cannot be used here, and what to do"),
+    "list-models": _("msrtui models: the models that this QEMU has and this host can run"),
+    "list-features": _("msrtui features: every feature by the name that this QEMU has for it"),
+    "split-lock-off": _("split_lock_detect=off (or warn) on the host's kernel command line"),
+    "capture-instead": _("msrtui capture: reads KVM's values through /dev/kvm, which lockdown allows"),
+    "pmu-on": _("kvm with enable_pmu=1, and -cpu …,pmu=on"),
+    "lbr-as-host": _("leave lbr-fmt out, or give the host's own: msrtui get 0x345 shows LBR_FMT"),
+    "machine-type": _("a machine type newer than 10.0 with QEMU {at} or later, on an AMD host"),
+    "irqchip-on": _("kernel-irqchip=on (or split)"),
+    "min-level": _("-cpu …,intel-pt=on,min-level=0x14"),
+    "host-model-policy": _("ask for it: <feature policy='require' name='svm'/>, or host-passthrough"),
+    "check-count": _("the monitor must look at the count that KVM returns, and leave out what the VM has not"),
+}
+
+COSTS: Mapping[CostId, str] = {
+    "nothing": _("nothing"),
+    "guest-lacks": _("the guest does not have what is left out, and must be started anew"),
+    "no-nested": _("no VMs inside the guest"),
+    "no-counters": _("no performance counters in the guest (perf, VTune)"),
+    "outer-setting": _("a setting outside, and a restart of this host"),
+    "module-reload": _("every VM on the host must stop while the module is loaded again"),
+    "host-reboot": _("a reboot of the host"),
+    "qemu-upgrade": _("an upgrade, and guests must be started anew"),
+    "libvirt-upgrade": _("an upgrade; guests go on running"),
+    "fewer-features": _("the guest has fewer features and must be started anew"),
+    "scratch-vm": _("a VM and a vCPU that never run, for a few milliseconds"),
+    "hides-refusals": _("hides every such refusal on the host, real faults too; values are dropped without a word"),
+    "guest-restart": _("the guest must be started anew"),
+    "mitigations": _("the guest no longer knows what the CPU is safe from, and may mitigate more than it must"),
+    "split-lock": _("any program, in guests too, can slow down the whole host; a reboot"),
+    "code-change": _("a change of that monitor's code"),
+}
+
+RULES: Mapping[AcceptanceRule, str] = {
+    "must-be-1-lost": _("KVM says that it must be 1, and the value lets it be 0"),
+    "may-be-1-not-offered": _("KVM does not offer this control"),
+    "not-a-subset": _("KVM does not have this bit in its own value"),
+    "never-writable": _("KVM takes no write to this MSR"),
+    "fixed-bit-missing": _("KVM wants this bit to be 1"),
+    "address-width-limit": _("KVM does not emulate a VMX of limited physical addresses"),
+    "revision-differs": _("it must equal KVM's own"),
+    "size-smaller": _("it must not be smaller than KVM's own"),
+    "count-larger": _("it must not be larger than KVM's own"),
+    "timer-rate-differs": _("it must equal KVM's own while the preemption timer is offered"),
+    "format-differs": _("it must be 0 or exactly KVM's own"),
+    "not-in-kvm": _("KVM offers no such MSR here"),
+}
+"""Why KVM refuses a bit. The rule is KVM's: arch/x86/kvm/vmx/nested.c and x86.c."""
+
+
+def remedy_text(remedy: Remedy) -> str:
+    """What to do."""
+    params = remedy.params
+    version, since = params.get("version", ""), params.get("since", "")
+    names = [plain(name, 60) for name in params.get("names", ())]
+    features = " ".join(f"<feature policy='disable' name='{name}'/>" for name in names[:4])
+    return REMEDIES[remedy.id].format(
+        cpu=plain(str(params.get("cpu", "")), 300),
+        since=f" (QEMU {since} and later)" if since else "",
+        version=f", {version} or later" if version else "",
+        at=version,
+        features=features + (f" and so on for {len(names) - 4} more" if len(names) > 4 else ""),
+        commit=f" (with its fix {params['commit']})" if params.get("commit") else "",
+    )
