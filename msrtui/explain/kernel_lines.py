@@ -143,4 +143,5 @@ def explain_plain(message: m.Message, profile: QemuProfile, host: Host | None) -
     cause_id, remedies = _PLAIN[type(message)]
     msr = HWCR if isinstance(message, m.TscFirmwareBug) else None
     certainty = SURE if isinstance(message, m.SplitLock) else LIKELY
-    return Diagnosis(message, (Cause(cause_id, certainty, {}),), remedies, certainty, msr, host=host)
+    params = {"program": message.program} if isinstance(message, m.SplitLock) else {}
+    return Diagnosis(message, (Cause(cause_id, certainty, params),), remedies, certainty, msr, host=host)

@@ -96,6 +96,8 @@ def _found(text: str, patterns: tuple[_Pattern, ...]) -> dict[m.Message, m.Messa
 def _line(text: str, start: int, end: int) -> str:
     """The line around a message, from at most 120 characters before it."""
     begin = max(text.rfind("\n", max(0, start - 120), start) + 1, start - 120, 0)
+    for sign in ('":"', '": "'):  # in a log of JSON what stands before is the document's
+        begin = max(begin, text.rfind(sign, begin, start) + len(sign)) if sign in text[begin:start] else begin
     stop = text.find("\n", end, end + LINE)
     return plain(" ".join(text[begin : stop if stop >= 0 else end + LINE].split()), LINE)
 

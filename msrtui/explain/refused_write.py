@@ -7,7 +7,9 @@ leaves open is said to be open, and what is only inferred from the numbers is li
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from msrtui.errors import BadRequest
 from msrtui.explain.acceptance import DERIVED, TRUE_CONTROLS, VMX_MSRS
 from msrtui.explain.answer import LIKELY, PROBE, SURE, Cause, Certainty, Diagnosis, Remedy
 from msrtui.explain.messages import FailedToSetMsr
@@ -208,10 +210,26 @@ def _nested(profile: QemuProfile, index: int, value: int, here: RefusedHere | No
 
 def _arch_capabilities(here: RefusedHere | None) -> Iterator[Remedy]:
     yield Remedy("probe", "scratch-vm", SURE, {})
-    params = {"cpu": "host,-arch-capabilities", "names": ["arch-capabilities"], "since": "4.2"}
-    yield Remedy("cpu-without", "mitigations", LIKELY, params)
-    yield Remedy("machine-type", "guest-restart", LIKELY, {"version": "10.1"})
+    host = here.host if here is not None else None
+    without = f"{host.cpu if host is not None else 'host'},-arch-capabilities"
+    params = {"cpu": without, "names": ["arch-capabilities"], "since": "4.2"}
+    # KVM takes a 0 for an MSR that it lists, whatever the guest's CPUID
+    passes = host is not None and here is not None and bool(here.indexed) and _writes_zero(host, host.profile, without)
+    worked: dict[str, Any] = {**params, "worked_out": True}
+    yield Remedy("cpu-without", "mitigations", SURE if passes else LIKELY, worked if passes else params)
+    if host is None or _writes_zero(host, QemuProfile(label=_HIDES_FROM_AMD), host.cpu):
+        yield Remedy("machine-type", "guest-restart", LIKELY, {"version": "10.1"})
     yield Remedy("ignore-msrs", "hides-refusals", LIKELY, {})
+
+
+_HIDES_FROM_AMD = "10.2"
+
+
+def _writes_zero(host: Host, profile: QemuProfile, cpu: str) -> bool:
+    try:
+        return host.conversation(profile, cpu).value_of(0x10A) == 0
+    except BadRequest:
+        return False  # that version has no such model
 
 
 def _open_remedies(host: Host | None) -> Iterator[Remedy]:

@@ -51,7 +51,9 @@ def says(diagnosis: Diagnosis) -> str:
             return f"KVM refused {hexed(message.value)} for MSR {msr_label(message.index)}, and QEMU gave up"
         case m.FeatureMsrUnreadable():
             return f"KVM lists MSR {msr_label(message.index)} and did not read it, and QEMU gave up"
-        case m.QemuEnded() | m.QemuFollowed():
+        case m.QemuFollowed():
+            return f"QEMU stopped in {plain(message.function, 60)}, for what had failed before"
+        case m.QemuEnded():
             return "QEMU did not start"
         case m.NoSuchModel():
             return f"There is no CPU model {message.name}"
