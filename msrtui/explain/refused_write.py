@@ -178,7 +178,7 @@ def _remedies(profile: QemuProfile, index: int, value: int, here: RefusedHere | 
 
 def _nested(profile: QemuProfile, index: int, value: int, here: RefusedHere | None) -> Iterator[Remedy]:
     high = value >> 32
-    if here is not None and here.refused and here.cure is None:
+    if here is not None and here.refused and here.cure is None and here.system is not None:
         names = feature_names(profile, index, sum(each.mask for each in here.refused))
         if names and index in TRUE_CONTROLS:
             cpu = ",".join(["host", *(f"-{name}" for name in names)])
