@@ -31,7 +31,7 @@ _DECIMAL = ("-d", "--decimal", "-u", "--unsigned")
 _OTHER_BASE = ("-o", "--octal", "-r", "--raw")
 _VALUE = re.compile(r"(0[xX])?([0-9a-fA-F]{1,16})")
 _NUMBERED = re.compile(
-    r"(?:\[?(?:cpu|CPU|core)[ #]?\d{1,5}\]?:?\s+)?(?:MSR\s+|msr\s+|MSR)?"
+    r"(?:\[?(?:cpu|CPU|core)[ #]?\d{1,5}\]?:?\s+)?(?:MSR\s+|msr\s+)?"
     r"(?:(0x[0-9a-fA-F]{1,8}|[A-Za-z_][A-Za-z0-9_]{2,60})|(?<=MSR )([0-9a-fA-F]{1,8}))"
     r"\s*(?:[:=]\s*|\s)\s*(0[xX])?([0-9a-fA-F]{1,16})"
 )

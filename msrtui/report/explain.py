@@ -26,6 +26,7 @@ _OTHERS = 12
 _BITS = 40
 _RESERVED = "DEFAULT1_"
 _HALF = 32
+_PIECE = 80
 _WEIGHTS: dict[m.Weight, str] = {
     "ends": "QEMU ended",
     "refuses": "refused",
@@ -196,7 +197,7 @@ def explain_text(text: str, found: Explanation, profile: QemuProfile) -> str:
 
 def _in_full(each: Diagnosis, profile: QemuProfile) -> Iterator[str]:
     yield from _wrap(f"{says(each)}.")
-    yield from wrapped(each.message.line, "  > ", "    ", WIDTH)
+    yield from _quoted(each.message.line)
     if each.message.count > 1:
         yield f"    {each.message.count} times in this text"
     yield ""
@@ -222,6 +223,12 @@ def _in_full(each: Diagnosis, profile: QemuProfile) -> Iterator[str]:
     yield ""
     yield "How sure"
     yield from _wrap(_how_sure(each), "  ")
+
+
+def _quoted(line: str) -> Iterator[str]:
+    """A line of the text, cut where it has no blanks."""
+    pieces = [word[at : at + _PIECE] for word in line.split(" ") for at in range(0, max(len(word), 1), _PIECE)]
+    return wrapped(" ".join(pieces), "  > ", "    ", WIDTH)
 
 
 def _wrap(text: str, indent: str = "") -> Iterator[str]:
@@ -359,7 +366,7 @@ def _lines_of_unknown(text: str, found: Explanation) -> Iterator[str]:
     yield from _wrap(" ".join(_unknown(found)))
     line = _first_line(text)
     if line:
-        yield from wrapped(line, "  > ", "    ", WIDTH)
+        yield from _quoted(line)
     for index, value in found.mentioned:
         yield f"  msrtui decode {hex(index)} {hex(value)}"
     if not found.mentioned:
