@@ -51,8 +51,12 @@ def diagnose(
 ) -> Diagnosis:
     """What one message means; ``others`` are all messages of its text. What to do stands in the order of its cost."""
     found = _diagnosed(message, profile, host, others)
-    ordered = sorted(found.remedies, key=lambda way: CHEAPEST_FIRST.index(way.cost))
-    return replace(found, remedies=tuple(ordered))
+    ways = [way for way in found.remedies if way.id != "give-host" or host is None]
+    if host is not None and found.msr == _PERF_CAPABILITIES:
+        system = host.system_value(_PERF_CAPABILITIES)
+        form = {} if system is None else {"value": system & _LBR_FORMAT}
+        ways = [way._replace(params=form) if way.id == "lbr-as-host" else way for way in ways]
+    return replace(found, remedies=tuple(sorted(ways, key=lambda way: CHEAPEST_FIRST.index(way.cost))))
 
 
 def _diagnosed(message: m.Message, profile: QemuProfile, host: Host | None, others: Sequence[m.Message]) -> Diagnosis:
@@ -98,6 +102,7 @@ def _diagnosed(message: m.Message, profile: QemuProfile, host: Host | None, othe
             return explain_plain(message, profile, host)
 
 
+_PERF_CAPABILITIES, _LBR_FORMAT = 0x345, 0x3F
 _PUTS = ("kvm_buf_set_msrs", "kvm_put_msrs", "kvm_get_msrs")
 
 

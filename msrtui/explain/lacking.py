@@ -167,7 +167,7 @@ def _warning_remedies(message: m.FeatureLine, causes: Sequence[Cause], host: Hos
     if host is None:
         yield Remedy("give-host", "nothing", SURE, {})
     if message.name:
-        yield Remedy("cpu-without", "guest-lacks", SURE, {"cpu": f"MODEL,-{message.name}", "names": [message.name]})
+        yield Remedy("silence", "nothing", SURE, {"names": [message.name]})
     yield Remedy("smaller-model", "fewer-features", LIKELY, {})
     if "whole-words-nested-off" in found:
         yield Remedy("nested-on", "module-reload", LIKELY, {})

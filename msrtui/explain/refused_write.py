@@ -111,7 +111,7 @@ def _causes(profile: QemuProfile, index: int, value: int, here: RefusedHere | No
     elif index == 0x345:
         yield Cause("perf-capabilities-gate", LIKELY, {})
     elif index in VMX_MSRS:
-        yield Cause("control-not-offered", LIKELY, {})
+        yield Cause("not-within-kvms-own", LIKELY, {"index": index})
     else:
         yield Cause("not-an-init-write", PROBE, {"index": index, "init": index in INIT_MSRS})
 
@@ -172,7 +172,7 @@ def _remedies(profile: QemuProfile, index: int, value: int, here: RefusedHere | 
         yield from _nested(profile, index, value, here)
     else:
         yield from _open_remedies(here.host if here is not None else None)
-    if here is not None:
+    if here is not None and not here.refused:
         yield Remedy("probe", "scratch-vm", SURE, {})
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from msrtui.catalog import names_of
+from msrtui.catalog import DecodedField, decode, names_of
 from msrtui.explain import messages as m
-from msrtui.explain.answer import Certainty, Diagnosis, FeatureHere, MsrHere
+from msrtui.explain.answer import Certainty, Diagnosis, FeatureHere, MsrHere, RefusedBit
 from msrtui.explain.diagnosis import Explanation
-from msrtui.explain.naming import refused_bits
+from msrtui.explain.naming import CONTROLS, refused_bits
 from msrtui.explain.on_host import RefusedHere
 from msrtui.kvm.collector import plain
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.explain_causes import cause_text, msr_label
 from msrtui.report.explain_remedies import COSTS, RULES, remedy_text
+from msrtui.report.explain_says import says
 from msrtui.report.heading import heading_lines
 from msrtui.report.sentences import _
 from msrtui.report.shape import aligned, columns, counted, hexed, wrapped
@@ -39,70 +40,6 @@ _SURE: dict[Certainty, str] = {
     "likely": "Likely: it fits what the message says, and other things would too.",
     "cannot be known without the probe": "Cannot be known without the probe, which tries the write on a scratch vCPU.",
 }
-
-
-# --- what it says ------------------------------------------------------------------------------------------------
-def says(diagnosis: Diagnosis) -> str:
-    """What the message says, in one line."""
-    message = diagnosis.message
-    match message:
-        case m.FailedToSetMsr(get=True):
-            return f"KVM did not give MSR {msr_label(message.index)} of a vCPU"
-        case m.FailedToSetMsr():
-            return f"KVM refused {hexed(message.value)} for MSR {msr_label(message.index)}, and QEMU gave up"
-        case m.FeatureMsrUnreadable():
-            return f"KVM lists MSR {msr_label(message.index)} and did not read it, and QEMU gave up"
-        case m.QemuFollowed():
-            return f"QEMU stopped in {plain(message.function, 60)}, for what had failed before"
-        case m.QemuEnded():
-            return "QEMU did not start"
-        case m.NoSuchModel():
-            return f"There is no CPU model {message.name}"
-        case m.HostLacksFeature(tcg=True):
-            return f"QEMU without KVM cannot give the guest {_names(diagnosis)}"
-        case m.HostLacksFeature():
-            return f"KVM cannot give the guest {_names(diagnosis)}"
-        case m.FeatureDepends():
-            return f"{_names(diagnosis)} needs another feature"
-        case m.FeatureConflicts():
-            return f"{_names(diagnosis)} conflicts with {message.other}"
-        case m.Avx10Lowered():
-            return "KVM's AVX10 is of a lower version"
-        case m.IntelPtLeaf():
-            return "Intel PT needs a CPU with leaf 0x14"
-        case m.LibvirtCpuDiffers():
-            return "libvirt: the guest's CPU is not the one that was asked for"
-        case m.LibvirtIncompatible():
-            return "libvirt: this host cannot give that CPU"
-        case m.LibvirtUnacceptable():
-            return "A comparison of CPUs said no before the guest was tried"
-        case m.UnknownFeature():
-            return f"There is no CPU feature {message.name} on this side"
-        case m.KernelMsrAccess() | m.GuestMsrFault():
-            did = "wrote to" if message.write else "read"
-            return f"A guest {did} MSR {msr_label(message.index)}, which KVM does not have"
-        case m.VirtualizationNotEnabled():
-            return f"KVM does not work on CPU {message.cpu}"
-        case m.InconsistentVmcsConfig():
-            return f"CPU {message.cpu} has another VMX than the others"
-        case m.VmxonFaulted():
-            return "VMXON, which switches VMX on, faulted"
-        case m.NoHardwareSupport():
-            return "KVM found no virtualization that it can use"
-        case m.TscFirmwareBug():
-            return "The guest's kernel misses a bit of HWCR"
-        case m.SplitLock():
-            return f"{message.program} took a split lock"
-        case m.MsrDeviceRefused():
-            return "The CPU's MSRs cannot be read through /dev/cpu/*/msr"
-        case m.MonitorMsrShort():
-            return "KVM took only a part of a monitor's MSRs"
-        case _:
-            return "No message, but a trouble that is known"
-
-
-def _names(diagnosis: Diagnosis) -> str:
-    return " ".join(plain(name, 60) for name in diagnosis.names[:4])
 
 
 # --- for programs ------------------------------------------------------------------------------------------------
@@ -238,15 +175,21 @@ def _wrap(text: str, indent: str = "") -> Iterator[str]:
 def _how_sure(each: Diagnosis) -> str:
     if each.refused and each.host is not None:
         return "Sure for the host that was given: these are the rules that its KVM applies to its own value."
+    if each.certainty == "sure" and each.features:
+        return "Sure of the host that was given, by what its KVM answered."
     return _SURE[each.certainty]
 
 
 def _value_lines(each: Diagnosis, profile: QemuProfile) -> Iterator[str]:
     yield f"The value {hexed(each.value)}, by the names of QEMU {profile.label}"
-    ones = [bit for bit in each.bits if bit.set and not bit.name.startswith(_RESERVED)]
+    numbers = [part for part in _numbers(each) if part.value]
+    taken = {bit for part in numbers for bit in range(part.field.lo, part.field.hi + 1)}
+    ones = [bit for bit in each.bits if bit.set and bit.bit not in taken and not bit.name.startswith(_RESERVED)]
     reserved = [bit for bit in each.bits if bit.set and bit.name.startswith(_RESERVED)]
     rows = [(str(bit.bit), bit.name) for bit in ones[:_BITS]]
-    if not rows and not reserved:
+    for part in numbers:
+        yield f"  {part.field.bits} {part.field.name} = {part.value:#x}"
+    if not rows and not reserved and not numbers:
         yield "  no bit is set"
     yield from columns([f"{number:>2} {name}" for number, name in rows], "  ", WIDTH)
     if reserved:
@@ -254,6 +197,13 @@ def _value_lines(each: Diagnosis, profile: QemuProfile) -> Iterator[str]:
         yield f"  and of the reserved controls (default-1 class) {may} may be 1, {must} must be 1"
     if len(ones) > _BITS:
         yield f"  and {len(ones) - _BITS} more; msrtui decode {hexed(each.msr)} {hexed(each.value)} lists all"
+
+
+def _numbers(each: Diagnosis) -> list[DecodedField]:
+    """The fields of several bits, which are numbers."""
+    if each.msr is None or each.value is None or each.msr in CONTROLS:
+        return []
+    return [part for part in decode(each.msr, each.value) if part.field.width > 1]
 
 
 def _host_lines(each: Diagnosis, profile: QemuProfile) -> Iterator[str]:
@@ -270,7 +220,10 @@ def _host_lines(each: Diagnosis, profile: QemuProfile) -> Iterator[str]:
         yield from wrapped(f"{plain(here.label, 60)}: {_feature_text(here, each)}", "  ", "    ", WIDTH)
     if len(each.features) > _OTHERS:
         yield f"  and {len(each.features) - _OTHERS} more"
-    if each.write is None and each.access is None and not each.features:
+    system = None if each.msr is None or each.write is not None else each.host.system_value(each.msr)
+    if each.msr is not None and system is not None:
+        yield f"  KVM offers {system:#x} as MSR {msr_label(each.msr)}"
+    elif each.write is None and each.access is None and not each.features and made.ended is None:
         yield "  This host has nothing to add to this message."
 
 
@@ -290,9 +243,7 @@ def _write_lines(each: Diagnosis, write: RefusedHere, profile: QemuProfile) -> I
         yield from _wrap(_NO_WRITER, "  ")
     if each.refused:
         yield "  Refused by this KVM:"
-        yield from aligned([(str(bit.bit), bit.name, RULES[bit.rule]) for bit in each.refused[:_BITS]], "    ")
-        if len(each.refused) > _BITS:
-            yield f"    and {len(each.refused) - _BITS} more bits"
+        yield from aligned(_refused_rows(each.refused), "    ")
     elif write.gated:
         yield from _wrap(_GATED, "  ")
     elif write.system is not None:
@@ -301,6 +252,18 @@ def _write_lines(each: Diagnosis, write: RefusedHere, profile: QemuProfile) -> I
         names = " ".join(bit.name for bit in refused_bits(profile, index, broken)[:6])
         said = f"QEMU would also write {hex(value)} to {msr_label(index)}, which this KVM refuses too: {names}."
         yield from _wrap(said, "  ")
+
+
+def _refused_rows(refused: Sequence[RefusedBit]) -> Iterator[tuple[str, str, str]]:
+    """A row for each bit, and one for all bits of a field."""
+    fields: dict[tuple[str, str], list[RefusedBit]] = {}
+    for bit in refused:
+        fields.setdefault((bit.name, bit.rule), []).append(bit)
+    for bits in list(fields.values())[:_BITS]:
+        first, last = bits[0].bit, bits[-1].bit
+        yield (str(first) if first == last else f"{last}:{first}"), bits[0].name, RULES[bits[0].rule]
+    if len(fields) > _BITS:
+        yield "", f"and {len(fields) - _BITS} more", ""
 
 
 _NO_WRITER = _(

@@ -33,6 +33,9 @@ CAUSES: Mapping[CauseId, str] = {
         "The high half says which VMX controls the guest's own hypervisor may use. KVM refuses the whole value where"
         " one of them is not among those that it offers itself, whatever the CPU has."
     ),
+    "not-within-kvms-own": _(
+        "KVM takes {msr} only where it fits into its own value: it may promise less than KVM can, never more or other."
+    ),
     "must-be-1-inferred": _(
         "{names} are missing from the high half. That fits a KVM which says that they must be 1 (as one under VMware"
         " may): QEMU keeps what may be 1 and may be 0, restores of the rest only the three reserved controls (0x16),"
@@ -182,10 +185,7 @@ CAUSES: Mapping[CauseId, str] = {
         "KVM could not switch virtualization on for that CPU. The line before it, if there is one, says why; an"
         " inconsistent VMCS configuration or a FEATURE_CONTROL that was not set are the usual ones."
     ),
-    "feature-control-value": _(
-        "0x3a is FEATURE_CONTROL, {value}. {said} So the fault is of the VMX that this (nested) CPU really has: its"
-        " monitor shows vmx without all that VMXON needs."
-    ),
+    "feature-control-value": _("0x3a is FEATURE_CONTROL, {value}. {said}"),
     "no-hardware-support": _(
         "The CPU that this kernel sees has neither VMX nor SVM: nested is off outside, or the guest's model has none."
     ),
@@ -232,6 +232,16 @@ CAUSES: Mapping[CauseId, str] = {
 }
 
 
+_ALLOWED = _(
+    "It is locked with VMX allowed, as it should be, so the fault is of the VMX that this (nested) CPU really has: what"
+    " makes this machine shows vmx without all that VMXON needs."
+)
+_NOT_ALLOWED = _(
+    "It does not allow VMX outside SMX, and that is why VMXON faults: the firmware, or what stands for it, must set"
+    " bits 0 and 2."
+)
+
+
 def cause_text(cause: Cause) -> str:
     """The sentence of one cause."""
     params = dict(cause.params)
@@ -250,7 +260,7 @@ def cause_text(cause: Cause) -> str:
         "of_model": f" (of {plain(params['model'], 60)})" if params.get("model") else "",
         "has": "has" if params.get("known") else "has not got",
         "to": "none" if params.get("to") is None else str(params["to"]),
-        "said": "It is locked with VMX allowed, as it should be." if allows else "It does not allow VMX outside SMX.",
+        "said": _ALLOWED if allows else _NOT_ALLOWED,
     }
     return CAUSES[cause.id].format(**known)
 

@@ -21,6 +21,7 @@ REMEDIES: Mapping[RemedyId, str] = {
     "newer-qemu": _("a newer QEMU{version}"),
     "nested-on": _("load kvm_intel (kvm_amd) with nested=1; in a VM, switch nested virtualization on outside first"),
     "nothing": _("nothing: this line alone breaks nothing"),
+    "silence": _("-cpu MODEL,-{name}: the same guest without the warning"),
     "smaller-model": _("a CPU model that every host can give (msrtui models HOST lists those that run)"),
     "probe": _("msrtui probe on that host: writes each MSR to a scratch vCPU and says which bit is refused"),
     "give-host": _("give a host, live or a snapshot: msrtui explain … SOURCE holds the message against its KVM"),
@@ -38,7 +39,7 @@ REMEDIES: Mapping[RemedyId, str] = {
     "split-lock-off": _("split_lock_detect=off (or warn) on the host's kernel command line"),
     "capture-instead": _("msrtui capture: reads KVM's values through /dev/kvm, which lockdown allows"),
     "pmu-on": _("kvm with enable_pmu=1, and -cpu …,pmu=on"),
-    "lbr-as-host": _("leave lbr-fmt out, or give the host's own: msrtui get 0x345 shows LBR_FMT"),
+    "lbr-as-host": _("leave lbr-fmt out, or give the host's own: msrtui get 0x345 shows LBR_FMT{format}"),
     "machine-type": _("a machine type newer than 10.0 with QEMU {at} or later, on an AMD host"),
     "irqchip-on": _("kernel-irqchip=on (or split)"),
     "min-level": _("-cpu …,intel-pt=on,min-level=0x14"),
@@ -89,6 +90,8 @@ def remedy_text(remedy: Remedy) -> str:
     names = [plain(name, 60) for name in params.get("names", ())]
     features = " ".join(f"<feature policy='disable' name='{name}'/>" for name in names[:4])
     return REMEDIES[remedy.id].format(
+        name=names[0] if names else "",
+        format="" if params.get("value") is None else f": here lbr-fmt={params['value']:#x}",
         cpu=plain(str(params.get("cpu", "")), 300),
         since=f" (QEMU {since} and later)" if since else "",
         version=f", {version} or later" if version else "",

@@ -212,3 +212,32 @@ def test_every_captured_host_can_be_asked_and_no_answer_is_wide_or_unprintable(p
         assert all(len(line) <= 100 or " " not in line.strip() for line in shown.splitlines())
         assert all(line.isprintable() for line in shown.splitlines())
         assert explain_document(text, found, profile)["host"]["source"] == str(path)
+
+
+def test_with_a_host_nobody_is_told_to_give_one_and_the_hosts_own_lbr_format_is_named() -> None:
+    text = "-cpu host,pmu=on,lbr-fmt=0x4"
+    alone = explain(text, QemuProfile()).decisive
+    assert alone is not None
+    assert [way.id for way in alone.remedies] == ["lbr-as-host", "give-host"]
+    found = told(text, source(SKYLAKE)).decisive
+    assert found is not None
+    assert [(way.id, way.params) for way in found.remedies] == [("lbr-as-host", {"value": 5})]
+    shown = explain_text(text, Explanation(found, (found,), 0, ()), QemuProfile())
+    assert "lbr-fmt=0x5" in shown
+    assert "5:0 LBR_FMT = 0x4" in shown
+
+
+def test_a_field_that_is_refused_is_one_row() -> None:
+    found = refused(0x480, recording(SKYLAKE).msrs[0x480].value & ~(0x1FFF << 32), source(SKYLAKE))
+    assert len(found.refused) == 13
+    shown = explain_text("x", Explanation(found, (found,), 0, ()), QemuProfile("7.2"))
+    assert "44:32  VMCS_SIZE  it must not be smaller than KVM's own" in shown
+    assert shown.count("it must not be smaller") == 1
+
+
+def test_a_qemu_that_ends_on_the_host_before_it_writes_is_told() -> None:
+    where = source(SKYLAKE, feature_list=RecordedList((), None))
+    found = told("failed to set MSR 0x48b to 0x1582e00000000", where).decisive
+    assert found is not None
+    shown = explain_text("x", Explanation(found, (found,), 0, ()), QemuProfile("7.2"))
+    assert "ends here" in shown

@@ -43,6 +43,7 @@ def facts(message: m.Message) -> dict[str, Any]:
         json.dumps({"log": f"{LINE}\n", "stream": "stderr"}),
         json.dumps({"log": json.dumps({"message": f'said "{LINE}"'})}),
         LINE.replace(" to ", "\n    to "),
+        json.dumps({"log": json.dumps({"message": LINE.replace(" to ", "\n to ")})}),
         LINE.replace("failed to set", "failed\r\nto\r\nset"),
         LINE.replace(" ", "\u00a0"),
         LINE.replace("MSR", "MSR\u200b"),
