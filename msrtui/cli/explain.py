@@ -34,7 +34,7 @@ refuses by which rule, and what would work.
 "causes": [{"id", "certainty", "text"}], "host", "text", "messages": [each in that shape], "more"}; of an unknown
 message "mentioned": [{"msr", "names", "value"}]. In a VMX control MSR bit 32 + n says that control n may be 1.
 
-exit status: 0 explained, 1 no message that is known"""
+A text without a message that is known ends with 1."""
 
 
 def parser() -> Parser:

@@ -16,6 +16,7 @@ from msrtui.explain.messages import FailedToSetMsr
 from msrtui.explain.naming import label, named_bits, refused_bits
 from msrtui.explain.on_host import Host, RefusedHere, feature_names, refused_here
 from msrtui.qemu.profile import QemuProfile
+from msrtui.qemu.tables import labels
 
 PMU_MSRS = frozenset(
     (
@@ -202,7 +203,8 @@ def _nested(profile: QemuProfile, index: int, value: int, here: RefusedHere | No
         yield Remedy("nested-on", "module-reload", LIKELY, {})
         return
     if index in (0x48B, 0x48E):
-        yield Remedy("newer-qemu", "qemu-upgrade", LIKELY, {"version": "5.0"})
+        if here is None or labels()[-1] not in {writer.version for writer in here.writers}:
+            yield Remedy("newer-qemu", "qemu-upgrade", LIKELY, {"version": "5.0"})
         yield Remedy("newer-kernel", "host-reboot", LIKELY, {"version": "5.3"})
     elif index in TRUE_CONTROLS:
         yield Remedy("newer-kernel", "host-reboot", LIKELY, {"version": ""})

@@ -237,8 +237,7 @@ def _write_lines(each: Diagnosis, write: RefusedHere, profile: QemuProfile) -> I
     rows.append(("the message has", hexed(each.value) or ""))
     yield from aligned(rows)
     if write.writers:
-        shown = ", ".join(f"{writer.version} -cpu {plain(writer.cpu, 40)}" for writer in write.writers[:6])
-        yield from _wrap(f"Exactly this value is what QEMU writes here: {shown}.", "  ")
+        yield from _wrap(f"Exactly this value is what QEMU writes here: {_writers(write)}.", "  ")
     else:
         yield from _wrap(_NO_WRITER, "  ")
     if each.refused:
@@ -252,6 +251,19 @@ def _write_lines(each: Diagnosis, write: RefusedHere, profile: QemuProfile) -> I
         names = " ".join(bit.name for bit in refused_bits(profile, index, broken)[:6])
         said = f"QEMU would also write {hex(value)} to {msr_label(index)}, which this KVM refuses too: {names}."
         yield from _wrap(said, "  ")
+
+
+def _writers(write: RefusedHere) -> str:
+    """``5.2, 7.2 with -cpu host``; a ``-cpu`` is left out for versions that an earlier one has named."""
+    said: list[str] = []
+    named: set[str] = set()
+    for cpu in dict.fromkeys(writer.cpu for writer in write.writers):
+        versions = [writer.version for writer in write.writers if writer.cpu == cpu and writer.version not in named]
+        named |= set(versions)
+        if versions:
+            ordered = sorted(versions, key=lambda label: [int(part) for part in label.split(".")])
+            said.append(f"{', '.join(ordered)} with -cpu {plain(cpu, 40)}")
+    return "; ".join(said)
 
 
 def _refused_rows(refused: Sequence[RefusedBit]) -> Iterator[tuple[str, str, str]]:

@@ -86,6 +86,12 @@ def test_controls_that_qemu_added_are_found_named_refused_and_the_cure_is_worked
     assert first.params["cpu"] == "host,-vmx-rdtscp-exit,-vmx-rdrand-exit,-vmx-invpcid-exit,-vmx-rdseed-exit"
     (cause,) = [cause for cause in found.causes if cause.id == "controls-qemu-adds"]
     assert cause.certainty == "sure"
+    assert "newer-qemu" not in {way.id for way in found.remedies}, "the newest writes the same here"
+    shown = explain_text("x", Explanation(found, (found,), 0, ()), QemuProfile("7.2"))
+    assert (
+        "Exactly this value is what QEMU writes here: 5.2, 6.2, 7.2, 8.2, 10.0, 10.2, 11.1 with -cpu host."
+        in " ".join(shown.split())
+    )
 
 
 def test_where_kvm_lists_the_msr_qemu_adds_nothing_and_nobody_writes_the_value() -> None:
@@ -228,7 +234,9 @@ def test_with_a_host_nobody_is_told_to_give_one_and_the_hosts_own_lbr_format_is_
 
 
 def test_a_field_that_is_refused_is_one_row() -> None:
-    found = refused(0x480, recording(SKYLAKE).msrs[0x480].value & ~(0x1FFF << 32), source(SKYLAKE))
+    basic = recording(SKYLAKE).msrs[0x480].value
+    assert basic is not None
+    found = refused(0x480, basic & ~(0x1FFF << 32), source(SKYLAKE))
     assert len(found.refused) == 13
     shown = explain_text("x", Explanation(found, (found,), 0, ()), QemuProfile("7.2"))
     assert "44:32  VMCS_SIZE  it must not be smaller than KVM's own" in shown
