@@ -41,6 +41,7 @@ CauseId = (
         "msr-not-quoted",
         "listed-but-unreadable",
         "followed",
+        "vcpu-not-made",
         "no-such-model",
         "warning-only",
         "nested-feature-of-kvm",

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from msrtui.explain import lacking
 from msrtui.explain import messages as m
-from msrtui.explain.answer import CHEAPEST_FIRST, LIKELY, PROBE, SURE, Cause, Diagnosis, Remedy
+from msrtui.explain.answer import CHEAPEST_FIRST, LIKELY, PROBE, SURE, Cause, CauseId, Diagnosis, Remedy
 from msrtui.explain.kernel_lines import explain_access, explain_plain, explain_vmxon
 from msrtui.explain.on_host import Host
 from msrtui.explain.reading import decisive, mentioned, read_messages
@@ -112,7 +112,8 @@ def _followed(message: m.QemuFollowed, host: Host | None) -> Diagnosis:
         cause = Cause("msr-not-quoted", PROBE, {})
         ways: tuple[Remedy, ...] = (Remedy("probe", "scratch-vm", SURE, {}),)
         return Diagnosis(message, (cause,), ways, PROBE, host=host)
-    cause = Cause("followed", SURE, {"function": message.function, "detail": message.detail})
+    why: CauseId = "vcpu-not-made" if message.function == "kvm_init_vcpu" else "followed"
+    cause = Cause(why, SURE, {"function": message.function, "detail": message.detail})
     return Diagnosis(message, (cause,), (_DOCTOR,), LIKELY, host=host)
 
 

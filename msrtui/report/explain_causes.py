@@ -81,6 +81,10 @@ CAUSES: Mapping[CauseId, str] = {
         " Success as the reason."
     ),
     "followed": _("This is the end of the story, not its reason: the line before it says what failed."),
+    "vcpu-not-made": _(
+        "KVM did not make a vCPU or did not take its set-up: {detail}. Warnings about features in front of it are not"
+        " the reason; another line of QEMU's or the host's kernel log may say more."
+    ),
     # --- how QEMU ends
     "kvm-not-accessible": _("QEMU could not open /dev/kvm: {detail}."),
     "enforced": _("With enforce QEMU does not start a guest that lacks a feature{of_names}."),

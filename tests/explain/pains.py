@@ -136,7 +136,7 @@ PAINS = (
     Pain(
         "3",
         lacks("MSR(48BH).vmx-pml [bit 17]") + "qemu-system-x86_64: kvm_init_vcpu failed: Invalid argument\n",
-        ("followed",),
+        ("vcpu-not-made",),
         LIKELY,
         "QemuFollowed",
     ),
