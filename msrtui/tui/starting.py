@@ -14,7 +14,7 @@ from msrtui.kvm.scratch import ScratchVcpu
 from msrtui.qemu.cpu_request import CpuRequest, parse, profile_for
 from msrtui.qemu.probe import ProbeResult
 from msrtui.qemu.profile import QemuProfile
-from msrtui.snapshot.probes import Noting, probe_document
+from msrtui.snapshot.probes import KEY, Noting, probe_document, recorded_probes
 from msrtui.snapshot.sources import Source
 
 
@@ -40,6 +40,14 @@ def probe_here(answerer: Answerer, qemu: QemuProfile, cpu: str, *, write: bool) 
     result = take(profile, request, noting, write=write)
     made_for = probed_cpu(profile, request)
     return None if result is None else Taken(made_for, result, probe_document(made_for, noting.log))
+
+
+def with_probes(source: Source, taken: Sequence[Taken]) -> Source:
+    """The source with the probes that were made of it, as a snapshot would have them."""
+    if not taken:
+        return source
+    heard = recorded_probes({KEY: [dict(each.document) for each in taken]})
+    return replace(source, probes=(*source.probes, *heard))
 
 
 def start_of(source: Source, host: Answerer, qemu: QemuProfile, cpu: str, taken: Sequence[Taken]) -> Probed:

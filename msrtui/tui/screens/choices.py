@@ -50,6 +50,13 @@ class QuietInput(Input):
         """A cursor that blinks costs bytes all day, over ssh as well."""
         self.cursor_blink = False
 
+    def _on_paste(self, event: events.Paste) -> None:
+        """What is pasted may be anybody's text: no control character of it gets any further.
+
+        Textual calls the handler of each class in turn: Input's own comes next, and takes what is left here.
+        """
+        event.text = "".join(each if each.isprintable() else " " for each in event.text)
+
 
 class ChoiceScreen(ModalScreen[ScreenResultType]):
     """A line to type in and one ChoiceList below it: keys move the list's cursor, Enter and a click choose.

@@ -141,7 +141,7 @@ class CompareErrands(Screen[None]):
             if cpu is not None:
                 self._copy(cpu)
 
-        self.app.push_screen(TextScreen("Baseline", message.text, self._glyphs, message.cpu), copy)
+        self.app.push_screen(TextScreen("Baseline", message.text, self._glyphs, message.cpu, made_for=80), copy)
 
     # --- hosts -----------------------------------------------------------------------------------------------
     def action_add(self) -> None:

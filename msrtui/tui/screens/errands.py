@@ -232,6 +232,26 @@ class Errands(Part):
             copied.append(text)
         self._note(f"Copied {text}{what}; it is printed at the end too.")
 
+    # --- an error message -----------------------------------------------------------------------------------
+    def action_explain(self) -> None:
+        """What an error message means on this host."""
+        from msrtui.tui.screens.explain import ExplainScreen
+
+        session, qemu = self.exploration.session, self.exploration.chosen
+
+        def explained(text: str) -> list[str]:
+            from msrtui.explain.diagnosis import explain
+            from msrtui.explain.on_host import Host
+            from msrtui.report.explain import explain_text
+            from msrtui.tui.starting import with_probes
+
+            source = with_probes(session.source, session.taken)
+            host = None if session.outcome is None else Host(source, qemu, session.cpu)
+            return explain_text(text, explain(text, qemu, host), qemu).splitlines()
+
+        whose = "this host" if session.source.live else printable(session.source.name)
+        self.app.push_screen(ExplainScreen(explained, whose, self._glyphs))
+
     # --- a vCPU ----------------------------------------------------------------------------------------------
     def action_probe(self) -> None:
         """Try this guest on a scratch vCPU; on a saved host what its snapshot says of one."""

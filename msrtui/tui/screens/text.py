@@ -9,23 +9,37 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from msrtui.tui.view.lines import Line, dim, head, line, wrap
+from msrtui.report.shape import LINE
+from msrtui.tui.view.lines import Line, dim, head, line
+from msrtui.tui.view.reflow import reflow
 from msrtui.tui.widgets.detail_pane import DetailPane
 
 
 class TextScreen(Screen["str | None"]):
-    """Gives the value that is to be copied (``copies``), None after Escape. ``text`` are lines without markup."""
+    """Gives the value that is to be copied (``copies``), None after Escape. ``text`` are lines without markup.
+
+    ``made_for`` is the width that the text keeps to: on a narrower screen it is broken again.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "dismiss", "back", show=False),
         Binding("y", "copy", "copy", show=False),
     ]
 
-    def __init__(self, title: str, text: Sequence[str], glyphs: Mapping[int, str], copies: str | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        text: Sequence[str],
+        glyphs: Mapping[int, str],
+        copies: str | None = None,
+        *,
+        made_for: int = LINE,
+    ) -> None:
         super().__init__()
         self._title = title
         self._text = text
         self._copies = copies
+        self._made_for = made_for
         self._glyphs = glyphs
 
     def compose(self) -> ComposeResult:
@@ -42,14 +56,7 @@ class TextScreen(Screen["str | None"]):
         if width:
             keys = "y copies it  Esc goes back" if self._copies else "Esc goes back"
             lines = [line(head(self._title), dim(f"   {keys}")), Line()]
-            for text in self._text:
-                indent = " " * (len(text) - len(text.lstrip()))
-                # the text keeps to a width of its own: on a narrower screen it is broken again
-                broken = wrap(text, width - len(indent), "", indent) if len(text) > width else [line(text.lstrip())]
-                lines += [
-                    Line(((indent if not place else "", ""), *part.spans))
-                    for place, part in enumerate(broken or [Line()])
-                ]
+            lines += reflow(self._text, self._made_for, width)
             self.query_one(DetailPane).show_text(lines, keep=True)
 
     def action_copy(self) -> None:
