@@ -12,6 +12,7 @@ COMMANDS = {
     "features": "what a guest gets: every CPU feature, and why not more",
     "models": "which CPU models run here, and what the others lack",
     "diff": "what differs between KVMs, and whether a guest can move",
+    "lint": "contradictions on one host, and what hides something there",
     "baseline": "the richest CPU that all given hosts can run, for -cpu and libvirt",
     "explain": "an error message of QEMU, libvirt or the kernel: why, and what to do",
     "decode": "an MSR's value bit by bit, what changed between two, rdmsr output, raw CPUID",
