@@ -14,6 +14,7 @@ from msrtui.snapshot.model import About
 
 WIDTH = 80
 """Columns: findings are pasted into tickets and mails."""
+_NAMED = 6
 
 
 def lint_document(source_name: str, profile: QemuProfile, found: Linted) -> dict[str, Any]:
@@ -22,14 +23,14 @@ def lint_document(source_name: str, profile: QemuProfile, found: Linted) -> dict
         "source": source_name,
         "qemu": profile.label,
         "wrong": found.wrong,
-        "findings": [finding_document(finding) for finding in found.findings],
+        "findings": [finding_document(finding, profile) for finding in found.findings],
         "unchecked": list(found.unchecked),
     }
 
 
-def finding_document(finding: Finding) -> dict[str, Any]:
+def finding_document(finding: Finding, profile: QemuProfile) -> dict[str, Any]:
     """One finding; its subjects with their indices, leaves and parameters as a program reads them."""
-    said = said_of(finding)
+    said = said_of(finding, profile)
     return {
         "rule": finding.rule,
         "severity": finding.severity,
@@ -47,16 +48,25 @@ def _subject(subject: Subject) -> list[Any]:
 
 def lint_text(source_name: str, about: About, profile: QemuProfile, found: Linted) -> str:
     """The findings under their severities; below, what could not be checked."""
-    lines = [*wrapped(heading(source_name, about, profile), "", "  ", WIDTH), counts(found)]
-    for severity in SEVERITIES:
-        of_kind = [finding for finding in found.findings if finding.severity == severity]
-        if of_kind:
-            lines += ["", TITLES[severity]]
-        for finding in of_kind:
-            lines += _one(finding)
+    lines = [
+        *wrapped(heading(source_name, about, profile), "", "  ", WIDTH),
+        counts(found),
+        *finding_lines(found, profile),
+    ]
     if found.unchecked:
         lines += ["", *wrapped(unchecked_sentence(found), "", "  ", WIDTH)]
     return "\n".join(lines) + "\n"
+
+
+def finding_lines(found: Linted, profile: QemuProfile) -> Iterator[str]:
+    """The findings, those of a severity below its title."""
+    for severity in SEVERITIES:
+        of_kind = [finding for finding in found.findings if finding.severity == severity]
+        if of_kind:
+            yield ""
+            yield TITLES[severity]
+        for finding in of_kind:
+            yield from _one(finding, profile)
 
 
 def counts(found: Linted) -> str:
@@ -71,12 +81,14 @@ def counts(found: Linted) -> str:
 
 
 def unchecked_sentence(found: Linted) -> str:
-    """Which rules were not held."""
-    return f"Not checked, for the source does not say enough: {', '.join(found.unchecked)}."
+    """Which rules were not held; many are counted, and only JSON names them all."""
+    count, named = len(found.unchecked), found.unchecked[:_NAMED]
+    more = f" and {count - _NAMED} rules more" if count > _NAMED else ""
+    return f"Not checked, for the source does not say enough: {', '.join(named)}{more}."
 
 
-def _one(finding: Finding) -> Iterator[str]:
-    said = said_of(finding)
+def _one(finding: Finding, profile: QemuProfile) -> Iterator[str]:
+    said = said_of(finding, profile)
     yield f"  {finding.rule}"
     yield from wrapped(said.text, "    ", "    ", WIDTH)
     if said.do is not None:

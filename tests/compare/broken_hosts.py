@@ -120,6 +120,7 @@ BROKEN: Mapping[str, tuple[str, Change]] = {
     "umwait-without-waitpkg": (RYZEN, lambda h: h.listed(0xE1)),
     "psfd-without-spec-ctrl": (RYZEN, lambda h: h.cpuid(0x80000008, ebx=on(28))),
     "tsx-ctrl-not-listed": (SKYLAKE, lambda h: h.value(0x10A, on(7))),
+    "index-list-refused": (SKYLAKE, lambda h: replace(h, said=replace(h.said, index_list=RecordedList((), 22)))),
     "feature-list-empty": (SKYLAKE, lambda h: h.features()),
     "feature-list-refused": (
         SKYLAKE,

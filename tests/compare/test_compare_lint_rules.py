@@ -91,6 +91,20 @@ def test_amx_without_its_state_in_cpuid_is_no_finding_for_the_process_may_not_ha
     assert only(told.linted(), "feature-without-its-state").params["missing"] == 0b11 << 17
 
 
+def test_half_of_amx_in_cpuid_is_what_older_kernels_show_a_process_without_permission() -> None:
+    half = host(SPR).cpuid(0xD, eax=on(17))
+    assert "xcr0-incomplete-set" not in rules(half.linted())
+    told = replace(half, said=replace(half.said, attributes={(0, 0): RecordedMsr(0, 0x202E7)}))
+    assert only(told.linted(), "xcr0-incomplete-set").params == {"there": 1 << 17, "set": 0b11 << 17}
+
+
+def test_what_a_kvm_answers_for_any_guest_is_no_foreign_register() -> None:
+    """VM_HSAVE_PA on Intel, and the first counters of either kind, where the host runs under a KVM."""
+    assert "foreign-registers" not in rules(host(SKYLAKE).listed(0xC0010117, 0xC0010000).linted())
+    assert "foreign-registers" not in rules(host(RYZEN).listed(0xC1, 0x186).linted())
+    assert "foreign-registers" in rules(host(SKYLAKE).listed(0xC0010200).linted())
+
+
 def test_an_xss_that_is_listed_is_no_finding() -> None:
     assert "xss-without-its-msr" not in rules(host(SKYLAKE).cpuid(0xD, 1, ecx=on(11)).listed(0xDA0).linted())
 

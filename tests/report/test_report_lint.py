@@ -37,7 +37,7 @@ def test_a_finding_is_said_in_lines_that_fit(rule: str) -> None:
     text = lint_text("x", host(SKYLAKE).about, QEMU, broken(rule))
     assert f"\n  {rule}\n" in text
     assert max(map(len, text.splitlines())) <= WIDTH
-    said = said_of(finding(rule))
+    said = said_of(finding(rule), QEMU)
     assert said.text[0].isupper() or said.text[0].isdigit() or said.text.startswith("kvm")
     assert said.text.endswith(".")
     assert "{" not in said.text + (said.do or "")
@@ -45,7 +45,7 @@ def test_a_finding_is_said_in_lines_that_fit(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_finding_for_programs_has_its_subjects_in_the_contracts_spelling(rule: str) -> None:
-    document = finding_document(finding(rule))
+    document = finding_document(finding(rule), QEMU)
     assert document["subjects"]
     for kind, *rest in document["subjects"]:
         if kind in ("msr", "cpuid"):
@@ -70,6 +70,12 @@ def test_the_finding_of_the_articles_machine_reads_as_it_was_written() -> None:
         "    a guest that believes it gets a fault. Its index list has no 0x48 at all.",
         "    → Leave it out for guests that use it (Hyper-V does): -cpu …,-amd-psfd.",
     ]
+
+
+def test_a_bit_is_left_out_by_the_name_that_the_qemu_has_for_it() -> None:
+    (wrong,) = (each for each in host(PVM).linted().findings if each.severity == "wrong")
+    assert "-cpu …,-amd-psfd" in (said_of(wrong, QEMU).do or "")
+    assert "QEMU 7.2 has no name for it" in (said_of(wrong, QemuProfile("7.2")).do or "")
 
 
 def test_text_of_a_host_is_no_control_character() -> None:

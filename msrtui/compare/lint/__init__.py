@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 ROOMS = (gates, list_rules, value_rules, cpuid_rules, vmx_rules, parameter_rules)
-"""Where the rules are registered, in this order."""
+"""Where the rules are registered."""
 
 
 class Linted(NamedTuple):

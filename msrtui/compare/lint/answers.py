@@ -30,8 +30,11 @@ from msrtui.qemu.tables import FeatureWord, labels, load
 from msrtui.qemu.words import SupportedWord
 from msrtui.snapshot.model import About
 
-Need = Literal["index list", "feature list", "values", "cpuid", "host cpuid", "parameters", "words", "mitigations"]
-"""What a rule looks at. ``values``: of the feature MSRs; ``words``: QEMU's; ``mitigations``: the kernel's own words."""
+Need = Literal[
+    "index list", "index answer", "feature list", "values", "cpuid", "host cpuid", "parameters", "words", "mitigations"
+]
+"""What a rule looks at. ``index answer``: the list, or its refusal. ``values``: of the feature MSRs; ``words``: QEMU's;
+``mitigations``: the kernel's own words."""
 
 _MAKERS: Mapping[int, Literal["intel", "amd"]] = {
     0x756E6547: "intel",  # GenuineIntel, the first four letters
@@ -51,7 +54,7 @@ def newest_word(name: str) -> FeatureWord:
 class Answers:
     """What is known of one host. None, or a key that is missing: the source does not say.
 
-    ``feature_list`` is None too where KVM has no such list (``feature_cap`` is 0) or refused it (``feature_errno``).
+    A list is None too where KVM refused it (``…_errno``), the feature list where KVM has none (``feature_cap`` is 0).
     ``entries`` is KVM's CPUID table in its order. ``words`` are QEMU's, {} where that QEMU ends before it has them.
     """
 
@@ -59,6 +62,7 @@ class Answers:
     profile: QemuProfile
     answerer: Answerer = field(repr=False)
     index_list: tuple[int, ...] | None = None
+    index_errno: int | None = None
     feature_list: tuple[int, ...] | None = None
     feature_cap: int | None = None
     feature_errno: int | None = None
@@ -70,6 +74,8 @@ class Answers:
         """Whether the source says enough for a rule that looks at this."""
         if need == "index list":
             return self.index_list is not None
+        if need == "index answer":
+            return self.index_list is not None or self.index_errno is not None
         if need == "feature list":
             return self.feature_list is not None or self.feature_cap == 0 or self.feature_errno is not None
         if need == "values":
@@ -157,9 +163,10 @@ def answers_of(side: Side) -> Answers:
     answerer, state = side.answerer, side.state
     with answerer.held():
         cap = answerer.ask(CheckExtension(int(Cap.GET_MSR_FEATURES))).result
-        index_list, features, entries, refused = state.index_list, state.feature_list, state.cpuid, None
+        index_list, features, entries = state.index_list, state.feature_list, state.cpuid
+        index_errno = refused = None
         if index_list is None:
-            index_list = _listed(answerer, GetMsrIndexList)[0]
+            index_list, index_errno = _listed(answerer, GetMsrIndexList)
         if features is None and cap:
             features, refused = _listed(answerer, GetMsrFeatureIndexList)
         if entries is None:
@@ -169,7 +176,17 @@ def answers_of(side: Side) -> Answers:
     about, profile = side.about, side.profile
     feature_cap = None if cap is None else max(cap, 0)
     return Answers(
-        about, profile, answerer, index_list, features, feature_cap, refused, values, entries, dict(side.words)
+        about,
+        profile,
+        answerer,
+        index_list,
+        index_errno,
+        features,
+        feature_cap,
+        refused,
+        values,
+        entries,
+        dict(side.words),
     )
 
 

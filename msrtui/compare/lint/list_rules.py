@@ -10,14 +10,22 @@ from msrtui.compare.lint.rules import Found, bits, msrs, rule
 from msrtui.kvm.abi import Cap
 
 _INTEL_ONLY = frozenset(
-    {0x3A, 0xE1, 0x122, 0x38D, 0x38E, 0x38F, 0x390, 0x3F1, 0x3F2, 0x600, *range(0xC1, 0xC9), *range(0x186, 0x18E)}
+    {0x3A, 0xE1, 0x122, 0x38D, 0x38E, 0x38F, 0x390, 0x3F1, 0x3F2, 0x600, *range(0xC3, 0xC9), *range(0x188, 0x18E)}
     | {*range(0x309, 0x30C), *range(0x560, 0x588)}
 )
 """Registers that AMD's CPUs have not, and refuse to read, of those that KVM lists where RDMSR reads them."""
-_AMD_ONLY = frozenset({0xC0010117, *range(0xC0010000, 0xC0010008), *range(0xC0010200, 0xC001020C)})
-"""The other way round. HWCR is emulated on both."""
+_AMD_ONLY = frozenset(range(0xC0010200, 0xC001020C))
+"""The other way round. In neither is what a KVM under the host answers for any guest, with 0 (arch/x86/kvm/x86.c
+kvm_get_msr_common): the first two counters of either kind and VM_HSAVE_PA. HWCR is emulated on both."""
 VMX = range(0x480, 0x494)
 DE_CFG = 0xC0011029
+
+
+@rule("index-list-refused", "wrong", "index answer")
+def _index_refused(host: Answers) -> Iterator[Found]:
+    """No QEMU starts on a KVM that does not give its index list, and it says no more than the error."""
+    if host.index_errno is not None:
+        yield Found((("list", "index"),), {"errno": host.index_errno})
 
 
 @rule("feature-list-empty", "wrong", "feature list")
@@ -58,7 +66,7 @@ def _twice(host: Answers) -> Iterator[Found]:
 
 @rule("foreign-registers", "odd", "cpuid", "index list")
 def _foreign(host: Answers) -> Iterator[Found]:
-    """Registers of the other maker's CPUs in the list: whoever is under this host answers for any MSR.
+    """Registers of the other maker's CPUs in the list: whoever is under this host answers for what it has not.
 
     KVM lists them because RDMSR did not fault. QEMU then saves and restores what no such CPU has.
     """
@@ -76,9 +84,9 @@ def _vmx_unoffered(host: Answers) -> Iterator[Found]:
         yield Found((*msrs(there), ("bit", "FEAT_1_ECX", 5)), {"msrs": there, "maker": host.maker})
 
 
-@rule("vmx-without-its-msrs", "wrong", "cpuid", "feature list")
+@rule("vmx-without-its-msrs", "odd", "cpuid", "feature list")
 def _vmx_unlisted(host: Answers) -> Iterator[Found]:
-    """A guest would be told of VMX with every VMX word 0."""
+    """Every VMX word of a guest would be 0; QEMU then leaves KVM's own values in place. Linux 4.16 is so."""
     if host.feature_list is not None and host.offers("FEAT_1_ECX", 5) and not host.is_feature(0x480):
         yield Found((("bit", "FEAT_1_ECX", 5), *msrs((0x480,))))
 
