@@ -13,6 +13,7 @@ COMMANDS = {
     "models": "which CPU models run here, and what the others lack",
     "diff": "what differs between KVMs, and whether a guest can move",
     "lint": "contradictions on one host, and what hides something there",
+    "report": "one paste for a bug tracker: the host, its lists, the guest, lint, outcome",
     "baseline": "the richest CPU that all given hosts can run, for -cpu and libvirt",
     "explain": "an error message of QEMU, libvirt or the kernel: why, and what to do",
     "decode": "an MSR's value bit by bit, what changed between two, rdmsr output, raw CPUID",

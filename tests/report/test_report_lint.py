@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "compare"))
 from broken_hosts import BROKEN, PVM, SKYLAKE, host
 
 from msrtui.compare.lint import RULES, Finding, Linted
