@@ -21,6 +21,7 @@ from msrtui.tui.reader import Reader
 from msrtui.tui.session import Query, Reading, Session, Subject
 
 if TYPE_CHECKING:
+    from msrtui.compare.lint import Linted
     from msrtui.explain.probing import Probed
     from msrtui.tui.starting import Taken
 
@@ -100,7 +101,7 @@ class Exploration:
         """Forget what KVM said and begin at the start: each step is a question again."""
         self.reader.again()
         self.hearing = object()
-        self._moved(values_read={}, queries={}, others=(), leaves={}, asked_at=None, start=None, taken=())
+        self._moved(values_read={}, queries={}, others=(), leaves={}, asked_at=None, start=None, linted=None, taken=())
 
     def _moved(self, **changes: Any) -> None:
         """The reader stands elsewhere: the subject is what the event there is about."""
@@ -151,15 +152,16 @@ class Exploration:
             lit=changed(session.state, state),
             others=session.others if cpu == session.cpu and alike(profile, session.qemu) else (),
             start=None,
+            linted=None,
         )
 
     def migratable(self) -> None:
         """The second argument of x86_cpu_get_supported_feature_word, on or off."""
         self.what_if(replace(self.chosen, migratable=not self.session.qemu.migratable), self.session.cpu)
 
-    def foretold(self, start: Probed) -> None:
-        """What comes of starting this guest here; worked out elsewhere."""
-        self._session = replace(self.session, start=start)
+    def foretold(self, start: Probed, linted: Linted | None) -> None:
+        """What comes of starting this guest here, and what lint finds; worked out elsewhere."""
+        self._session = replace(self.session, start=start, linted=linted or self.session.linted)
 
     def probed(self, taken: Taken) -> None:
         """A vCPU was made on this machine and asked: what comes of a start has to be worked out anew."""

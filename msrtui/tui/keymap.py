@@ -51,6 +51,7 @@ KEYMAP = (
     Key("x", "only", "x", "only changed", "in this list only what matters (flags, differences), or all again", 10),
     Key("g", "grid", "g", "", "the 64-bit grid in place of the ladder, and back"),
     Key("D", "probe", "D", "probe", "try this guest on a scratch vCPU: makes a VM for a moment, asks first", 14),
+    Key("l", "lint", "l", "", "what does not fit together on this host, what hides something, what surprises"),
     Key("e", "explain", "e", "explain", "what an error message means on this host: pasted or typed", 15),
     Key("r", "again", "r", "", "ask KVM everything again, step by step"),
     Key("o", "open_source", "o", "open", "another host: live, bundled, a file, over ssh", 6),

@@ -15,6 +15,7 @@ from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
 
 if TYPE_CHECKING:  # what is needed only after the first paint is imported then
+    from msrtui.compare.lint import Linted
     from msrtui.explain.probing import Probed
     from msrtui.tui.starting import Taken
 
@@ -91,6 +92,8 @@ class Session:
     """The same KVM as other QEMUs read it, once that was worked out."""
     start: Probed | None = None
     """What comes of starting this guest here, once that was worked out; with what a vCPU showed, where one was made."""
+    linted: Linted | None = None
+    """What lint finds on this host, once that was worked out."""
     taken: tuple[Taken, ...] = ()
     """The probes that were made on this machine."""
     leaves: Mapping[tuple[int, int], HostLeaf] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from msrtui.tui.session import Reading, Session
 from msrtui.tui.view.brand import BRAND_LEAVES, brand, brand_of
 
 if TYPE_CHECKING:
+    from msrtui.compare.lint import Linted
     from msrtui.explain.probing import Probed
 
 
@@ -55,13 +56,14 @@ def _question(session: Session) -> tuple[object, ...]:
 
 
 class StartForetold(Message):
-    """What comes of starting the guest of ``session``, in this ``hearing``."""
+    """What comes of starting the guest of ``session``, in this ``hearing``, and what lint finds on its host."""
 
-    def __init__(self, session: Session, hearing: object, start: Probed) -> None:
+    def __init__(self, session: Session, hearing: object, start: Probed, linted: Linted) -> None:
         super().__init__()
         self.session = session
         self.hearing = hearing
         self.start = start
+        self.linted = linted
 
 
 def _guest(session: Session) -> tuple[object, ...]:
@@ -142,16 +144,19 @@ class Background(Part):
         self._tell_start(session, hearing, heard)
 
     def _tell_start(self, session: Session, hearing: object, heard: Heard) -> None:
+        from msrtui.compare.lint import lint
+        from msrtui.compare.side import side_of
         from msrtui.tui.starting import start_of
 
         found = start_of(session.source, heard, session.qemu, session.cpu, session.taken)
-        self.post_message(StartForetold(session, hearing, found))
+        linted = session.linted or lint(side_of(replace(session.source, answerer=heard), session.qemu, session.cpu))
+        self.post_message(StartForetold(session, hearing, found, linted))
 
     @on(StartForetold)
     def _start_foretold(self, message: StartForetold) -> None:
         still = message.hearing is self.exploration.hearing
         if still and _guest(message.session) == _guest(self.exploration.session):
-            self.exploration.foretold(message.start)
+            self.exploration.foretold(message.start, message.linted)
             self._follow()
 
     @work(thread=True, exclusive=True, group="leaf", exit_on_error=False)

@@ -232,6 +232,19 @@ class Errands(Part):
             copied.append(text)
         self._note(f"Copied {text}{what}; it is printed at the end too.")
 
+    # --- lint ------------------------------------------------------------------------------------------------
+    def action_lint(self) -> None:
+        """Contradictions, what hides something, what surprises, on this host."""
+        from msrtui.report.lint import WIDTH, lint_text
+        from msrtui.tui.screens.text import TextScreen
+
+        session = self.exploration.session
+        if session.linted is None:
+            self._note("It is still being worked out.")
+            return
+        text = lint_text(session.source.name, session.source.about, session.qemu, session.linted)
+        self.app.push_screen(TextScreen("Lint", text.splitlines(), self._glyphs, made_for=WIDTH))
+
     # --- an error message -----------------------------------------------------------------------------------
     def action_explain(self) -> None:
         """What an error message means on this host."""
@@ -290,7 +303,7 @@ class Errands(Part):
         taken = message.taken
         if taken is not None:
             self._do(lambda: self.exploration.probed(taken))
-        self.exploration.foretold(message.start)
+        self.exploration.foretold(message.start, None)
         self._do(self.exploration.change)
         self._show_start()
 

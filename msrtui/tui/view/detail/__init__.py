@@ -16,7 +16,16 @@ from msrtui.tui.view.lines import Line, dim, ends, head, line, mark, wrap
 
 
 def detail(session: Session, box: Box) -> list[Line]:
-    """The lines for the session's subject, its heading first."""
+    """The lines for the session's subject, its heading first; what lint found about it comes last."""
+    lines = _told(session, box)
+    if session.linted is None or not session.linted.findings:
+        return lines
+    from msrtui.tui.view.detail.lint import lint_lines
+
+    return [*lines, *lint_lines(session, box.width)]
+
+
+def _told(session: Session, box: Box) -> list[Line]:
     qemu = session.qemu
     match session.subject:
         case ("msr", int(index)):
