@@ -59,7 +59,7 @@ def _pmu(host: Answers) -> Iterator[Found]:
 def _may_be_refused(host: Answers) -> Iterator[Found]:
     """Made up, and by a module that may hand the CPU's own CPUID to guests: then KVM refuses what QEMU writes.
 
-    Nothing that can be read tells: the list, the value and CPUID all say yes. Seen with kvm_pvm.
+    Nothing that can be read tells: the list, the value and CPUID all say yes.
     """
     module = host.about.vendor_module
     if module is not None and module not in _UPSTREAM and _made_up(host):
