@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msrtui.errors import BadSource
 from msrtui.host.facts import likely_vendor_module
@@ -21,7 +21,6 @@ from msrtui.kvm.requests import CpuidEntry
 from msrtui.snapshot import frames
 from msrtui.snapshot.importers import kvmdump
 from msrtui.snapshot.model import About, SavedHost
-from msrtui.snapshot.probes import recorded_probes
 from msrtui.snapshot.strict import (
     Wrong,
     hex_list,
@@ -37,6 +36,9 @@ from msrtui.snapshot.strict import (
     shown,
     text_or_none,
 )
+
+if TYPE_CHECKING:
+    from msrtui.kvm.recorded_vcpu import RecordedProbe
 
 INDEX_LIMIT = 4096
 """MSRs in a list; KVM has under 500."""
@@ -100,9 +102,17 @@ def decode(document: Mapping[str, Any], shown_as: str) -> SavedHost:
     try:
         cpuid = member(document, "cpuid", "$")
         recording = _recording(member(document, "kvm", "$"), cpuid)
-        return SavedHost(recording, _about(document, recording.host_cpuid), document, recorded_probes(document))
+        return SavedHost(recording, _about(document, recording.host_cpuid), document, _probes(document))
     except Wrong as wrong:
         raise BadSource(f"{shown_as} is not a snapshot that can be read: {wrong}.") from None
+
+
+def _probes(document: Mapping[str, Any]) -> tuple[RecordedProbe, ...]:
+    if document.get("probe") is None:
+        return ()
+    from msrtui.snapshot.probes import recorded_probes  # few snapshots hold one
+
+    return recorded_probes(document)
 
 
 def decode_about(document: Mapping[str, Any], leaves: Mapping[tuple[int, int], Registers], shown_as: str) -> About:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msrtui.kvm.recorded import Recording
-from msrtui.kvm.recorded_vcpu import RecordedProbe
+
+if TYPE_CHECKING:  # few snapshots hold one
+    from msrtui.kvm.recorded_vcpu import RecordedProbe
 
 
 @dataclass(frozen=True)

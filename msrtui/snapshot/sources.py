@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msrtui import resources
 from msrtui.errors import BadSource, KvmUnusable
@@ -13,10 +13,12 @@ from msrtui.host.facts import host_facts
 from msrtui.kvm.collector import DEVICE, plain
 from msrtui.kvm.live import LiveHost
 from msrtui.kvm.recorded import RecordedHost
-from msrtui.kvm.recorded_vcpu import RecordedProbe
 from msrtui.kvm.requests import Answerer, GetApiVersion, OpenDevice
 from msrtui.snapshot.files import read_file, read_standard_input
 from msrtui.snapshot.model import About
+
+if TYPE_CHECKING:
+    from msrtui.kvm.recorded_vcpu import RecordedProbe
 
 LIVE = "live"
 Kind = Literal["live", "bundled", "file", "stdin", "ssh"]

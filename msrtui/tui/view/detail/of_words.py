@@ -12,7 +12,6 @@ from msrtui.qemu.rules import RULES
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.words import SupportedWord, bits_of
 from msrtui.report.layer_notes import guest_note, kvm_note, list_effects, migratable_note, qemu_note
-from msrtui.report.refusals import rule_text
 from msrtui.report.sentences import bit_label, decision_text
 from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
 from msrtui.transcript.state import State
@@ -140,7 +139,11 @@ def _vcpu_lines(word: FeatureWord, layers: tuple[Layer, ...], qemu: QemuProfile,
     write = None
     if how.start is not None and word.kind == "msr":
         write = next((each for each in how.start.prediction.verdicts if each.index == word.index), None)
-    said = "" if write is None else rule_text(write, qemu)
+    said = ""
+    if write is not None:
+        from msrtui.report.refusals import rule_text  # not before the first paint: by then nothing is foretold
+
+        said = rule_text(write, qemu)
     if len(layers) > 4:
         vcpu = layers[-1]
         shown = "refused" if vcpu.refused else grouped(vcpu.value, 16 if word.kind == "msr" else 8)
