@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_in_a_terminal import EPYC, ROOT, Terminal
+from test_in_a_terminal import EPYC, ROOT, Terminal, at_rest
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def in_shell(window: Terminal) -> None:
 def test_suspended_and_back_it_is_drawn_whole(terminal: Callable[..., Terminal]) -> None:
     window = terminal(80, 24, "PS1='ready$ ' sh -i")
     in_shell(window)
-    whole = window.wait_for(lambda text: "drops 26 27 62" in text and "14 more lines" in text)
+    whole = window.wait_for(at_rest)
     window.keys("C-z")
     window.wait_for(lambda text: "Stopped" in text or "suspended" in text.lower())
     window.types("echo still here; fg")
@@ -58,7 +58,7 @@ def test_suspended_and_back_it_is_drawn_whole(terminal: Callable[..., Terminal])
 
 def test_ctrl_l_heals_what_was_drawn_over(terminal: Callable[..., Terminal]) -> None:
     window = terminal(80, 24, f"{sys.executable} -m msrtui --qemu 7.2 {EPYC}")
-    whole = window.wait_for(lambda text: "drops 26 27 62" in text and "14 more lines" in text)
+    whole = window.wait_for(at_rest)
     tty = window._tmux("display-message", "-p", "#{pane_tty}").strip()
     Path(tty).write_text("\x1b[5;1H" + "WALL MESSAGE " * 12)
     window.wait_for(lambda text: "WALL MESSAGE" in text)
@@ -68,7 +68,7 @@ def test_ctrl_l_heals_what_was_drawn_over(terminal: Callable[..., Terminal]) -> 
 
 def test_a_storm_of_resizes_ends_in_the_last_size(terminal: Callable[..., Terminal]) -> None:
     window = terminal(80, 24, f"{sys.executable} -m msrtui --qemu 7.2 {EPYC}")
-    whole = window.wait_for(lambda text: "drops 26 27 62" in text and "14 more lines" in text)
+    whole = window.wait_for(at_rest)
     for columns, rows in ((200, 60), (20, 5), (80, 24), (81, 25), (40, 12), (160, 50), (1, 1), (79, 23), (80, 24)):
         window.resize(columns, rows)
     window.wait_for(lambda text: text == whole)
@@ -103,7 +103,7 @@ def test_a_signal_ends_it_and_the_terminal_is_given_back(
 ) -> None:
     window = terminal(80, 24, "PS1='ready$ ' sh -i")
     in_shell(window)
-    window.wait_for(lambda text: "drops 26 27 62" in text and "14 more lines" in text)
+    window.wait_for(at_rest)
     shell = int(window._tmux("display-message", "-p", "#{pane_pid}"))
     # tmux's own shell, the one with job control, the app
     app = psutil.Process(shell).children(recursive=True)[-1]
@@ -121,7 +121,7 @@ def test_a_signal_ends_it_and_the_terminal_is_given_back(
 
 def test_a_mouse_click_selects_and_a_wheel_scrolls(terminal: Callable[..., Terminal]) -> None:
     window = terminal(80, 24, f"{sys.executable} -m msrtui --qemu 7.2 {EPYC}")
-    window.wait_for(lambda text: "drops 26 27 62" in text and "14 more lines" in text)
+    window.wait_for(at_rest)
     tty_in = window._tmux("display-message", "-p", "#{pane_id}").strip()
     for code in ("\x1b[<0;8;10M", "\x1b[<0;8;10m"):  # a press and a release on the row of 0x8b
         window._tmux("send-keys", "-t", tty_in, "-l", code)
