@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from msrtui.explain.absent import Absence
 from msrtui.explain.kernel_rules import Finding, RemedyId, RuleId
-from msrtui.report.sentences import _
+from msrtui.language import say as _
 from msrtui.report.shape import wrapped
 
 LIST_NAMES = {"index": "KVM's index list", "feature": "kvm_feature_msrs"}

@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from msrtui.kvm.abi import Cap
+from msrtui.language import say as _
 from msrtui.qemu.capability_checks import Ask, AskVm, Check, OnVm
 from msrtui.qemu.capability_places import READING, VCPU, VCPU_MCE, capability_places, end_without
 from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.sentences import _
 
 
 class CapabilityUse(NamedTuple):

@@ -12,12 +12,12 @@ from msrtui.explain.diagnosis import Explanation
 from msrtui.explain.naming import CONTROLS, refused_bits
 from msrtui.explain.on_host import RefusedHere
 from msrtui.kvm.collector import plain
+from msrtui.language import say as _
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.explain_causes import cause_text, msr_label
 from msrtui.report.explain_remedies import COSTS, RULES, remedy_text
 from msrtui.report.explain_says import says
 from msrtui.report.heading import heading_lines
-from msrtui.report.sentences import _
 from msrtui.report.shape import aligned, columns, counted, hexed, wrapped
 from msrtui.report.why import reason_text
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from msrtui.catalog import short_name
 from msrtui.explain.answer import Cause, CauseId
 from msrtui.kvm.collector import plain
-from msrtui.report.sentences import _
+from msrtui.language import say as _
 
 CAUSES: Mapping[CauseId, str] = {
     # --- a refused write

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msrtui.explain.acceptance import AcceptanceRule
 from msrtui.explain.answer import CostId, Remedy, RemedyId
 from msrtui.kvm.collector import plain
-from msrtui.report.sentences import _
+from msrtui.language import say as _
 
 REMEDIES: Mapping[RemedyId, str] = {
     "cpu-without": _("-cpu {cpu}{since}"),

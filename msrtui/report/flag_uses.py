@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from msrtui.language import say as _
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.sentences import _
 
 
 class FlagUse(NamedTuple):

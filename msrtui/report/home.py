@@ -7,8 +7,8 @@ from msrtui.explain import predict as foretelling
 from msrtui.explain.predict import Prediction, predict
 from msrtui.explain.probing import recorded_facts
 from msrtui.kvm.collector import plain
+from msrtui.language import say as _
 from msrtui.report.refusals import reason_text
-from msrtui.report.sentences import _
 
 _SHORT = {
     foretelling.NOT_NATIVE: _("KVM offers arch-capabilities, the CPU not: a probe tells"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from msrtui.language import say as _
 from msrtui.qemu import models, msrs
 from msrtui.qemu.conversation import Outcome
 from msrtui.qemu.models import GuestWord
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.words import HIDDEN_FROM_AMD, MIGRATABLE_MASK, RAS_NEEDS_AMD, SupportedWord, bits_of
-from msrtui.report.sentences import _, bit_label, names_in, numbers_in
+from msrtui.report.sentences import bit_label, names_in, numbers_in
 from msrtui.transcript.state import State
 
 _BY_RULE = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from msrtui.kvm.abi import Cap
-from msrtui.report.sentences import _
+from msrtui.language import say as _
 
 
 class ParameterUse(NamedTuple):

@@ -28,17 +28,13 @@ from msrtui.kvm.requests import (
     Reply,
     ValueReply,
 )
+from msrtui.language import say as _
 from msrtui.qemu import cpuid, filtering, models, msrs, words
 from msrtui.qemu.negotiation import Decision, NotDone
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.words import bits_of
 from msrtui.transcript.events import Event
-
-
-def _(text: str) -> str:
-    """Marks a sentence for translation; the catalogues of other languages hook in here."""
-    return text
 
 
 # --- bits and numbers in prose ---------------------------------------------------------------------------------

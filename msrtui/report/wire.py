@@ -32,7 +32,7 @@ from msrtui.kvm.requests import (
     Reply,
     ValueReply,
 )
-from msrtui.report.sentences import _
+from msrtui.language import say as _
 
 
 @dataclass(frozen=True)

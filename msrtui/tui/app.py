@@ -15,10 +15,11 @@ from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.screen import Screen
 
+from msrtui import glyphs
 from msrtui.qemu.profile import QemuProfile
 from msrtui.resources import data_path
 from msrtui.snapshot.sources import Source
-from msrtui.tui import glyphs, terminal, themes
+from msrtui.tui import terminal, themes
 from msrtui.tui.diff import choice
 from msrtui.tui.keymap import KEYMAP
 from msrtui.tui.screens.explorer import ExplorerScreen

@@ -8,6 +8,7 @@ from typing import Any
 
 from msrtui.errors import BadRequest
 from msrtui.kvm.readings import reading_of
+from msrtui.lines import Line
 from msrtui.qemu.why import reason
 from msrtui.report.get import get_document, view_heard_msr
 from msrtui.report.shape import hexed
@@ -21,7 +22,6 @@ from msrtui.snapshot.probes import KEY
 from msrtui.transcript.heard_lists import heard_lists
 from msrtui.tui.comparison import Comparison
 from msrtui.tui.session import Session
-from msrtui.tui.view.lines import Line
 
 
 def snapshot_text(session: Session) -> str:

@@ -14,6 +14,7 @@ from msrtui.kvm.abi import Cap, cap_symbol
 from msrtui.kvm.readings import HostLeaf, read_host_leaf
 from msrtui.kvm.recorded import RecordedHost, RecordedTable, Recording
 from msrtui.kvm.requests import CheckExtension, CpuidEntry, GetMsrs, GetSupportedCpuid
+from msrtui.lines import Line
 from msrtui.qemu.capability_checks import CHECKS, Require
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels
@@ -33,7 +34,6 @@ from msrtui.tui.view.detail.of_msrs import msr_detail
 from msrtui.tui.view.detail.of_parameters import parameter_detail
 from msrtui.tui.view.detail.of_words import Looks, word_detail
 from msrtui.tui.view.detail.parts import link_text
-from msrtui.tui.view.lines import Line
 
 HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"
 EPYC, SKYLAKE, NESTED_OFF = (

@@ -10,6 +10,7 @@ import pytest
 from msrtui.errors import BadRequest
 from msrtui.kvm.heard import Heard
 from msrtui.kvm.requests import AnyRequest, GetMsrs, R, Request
+from msrtui.lines import Line
 from msrtui.qemu.conversation import negotiate
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels
@@ -19,7 +20,6 @@ from msrtui.tui.exploration import Exploration
 from msrtui.tui.others import read_by_others
 from msrtui.tui.session import Reading
 from msrtui.tui.view.detail.others import others_lines
-from msrtui.tui.view.lines import Line
 from msrtui.tui.view.picture import picture
 from msrtui.tui.view.values import value_of
 

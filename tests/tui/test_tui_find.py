@@ -6,9 +6,9 @@ import pytest
 from asking import Asking
 from textual.widgets import Input
 
+from msrtui import glyphs
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
-from msrtui.tui import glyphs
 from msrtui.tui.reader import Reader
 from msrtui.tui.screens.find import FindScreen
 from msrtui.tui.view.finding import Entry, entries, fold

@@ -9,6 +9,7 @@ import pytest
 
 from msrtui.kvm.abi import Cap
 from msrtui.kvm.recorded import RecordedHost
+from msrtui.lines import Line
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
 from msrtui.transcript.state import State
@@ -16,7 +17,6 @@ from msrtui.tui.reader import Reader
 from msrtui.tui.view.detail.layers import cells_of, layers_of
 from msrtui.tui.view.detail.of_msrs import msr_detail
 from msrtui.tui.view.detail.of_words import Looks, word_detail
-from msrtui.tui.view.lines import Line
 from msrtui.tui.view.panes import feature_heading, feature_rows, word_rows
 
 QEMU = QemuProfile("10.0")

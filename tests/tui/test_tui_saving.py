@@ -12,12 +12,12 @@ import pytest
 from msrtui.cli.__main__ import main
 from msrtui.kvm.recorded import RecordedHost
 from msrtui.kvm.requests import GetMsrs, R, Request
+from msrtui.lines import line
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
 from msrtui.tui.exploration import Exploration
 from msrtui.tui.saving import selection_text
 from msrtui.tui.session import Subject
-from msrtui.tui.view.lines import line
 
 SKYLAKE, EPYC = "intel-skylake-bochs-linux6.12", "amd-pvm-linux6.18"
 QEMU = QemuProfile("7.2")

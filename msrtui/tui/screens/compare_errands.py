@@ -12,6 +12,7 @@ from textual.screen import Screen
 
 from msrtui.compare.side import Side
 from msrtui.errors import MsrtuiError
+from msrtui.lines import printable
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.pair import telling
 from msrtui.snapshot.files import write_whole
@@ -21,7 +22,6 @@ from msrtui.tui.comparison import Comparison, letter
 from msrtui.tui.export import svg_of, text_of
 from msrtui.tui.session import Subject
 from msrtui.tui.view.compare.heads import host_name
-from msrtui.tui.view.lines import printable
 from msrtui.tui.widgets.line_view import LineList
 
 

@@ -11,6 +11,7 @@ from textual import on, work
 from textual.message import Message
 
 from msrtui.errors import MsrtuiError
+from msrtui.lines import printable
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.files import write_whole
 from msrtui.snapshot.sources import Source, open_source, require_kvm
@@ -18,7 +19,6 @@ from msrtui.tui.exploration import Exploration
 from msrtui.tui.export import svg_of, text_of
 from msrtui.tui.screens.part import Part
 from msrtui.tui.session import Session, Subject
-from msrtui.tui.view.lines import printable
 from msrtui.tui.view.values import value_of
 from msrtui.tui.widgets.line_view import LineList
 

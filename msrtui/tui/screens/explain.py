@@ -12,9 +12,9 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
+from msrtui.lines import Line, dim, head, line
 from msrtui.report.explain import WIDTH
 from msrtui.tui.screens.choices import QuietInput
-from msrtui.tui.view.lines import Line, dim, head, line
 from msrtui.tui.view.reflow import reflow
 from msrtui.tui.widgets.detail_pane import DetailPane
 from msrtui.tui.widgets.line_view import LineView

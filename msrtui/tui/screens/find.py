@@ -9,9 +9,9 @@ from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Input
 
+from msrtui.lines import Line, dim, head, line
 from msrtui.tui.screens.choices import ChoiceList, ChoiceScreen, QuietInput
 from msrtui.tui.view.finding import Entry, entry_lines, nearest, rank
-from msrtui.tui.view.lines import Line, dim, head, line
 from msrtui.tui.widgets.line_view import LineView
 
 Subject: TypeAlias = "tuple[object, ...]"

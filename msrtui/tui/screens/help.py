@@ -9,8 +9,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from msrtui.lines import Line, dim, head, line, wrap
 from msrtui.tui.keymap import KEYMAP, Key
-from msrtui.tui.view.lines import Line, dim, head, line, wrap
 from msrtui.tui.widgets.detail_pane import DetailPane
 
 

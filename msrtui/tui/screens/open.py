@@ -15,8 +15,8 @@ from textual.widgets import Input
 
 from msrtui import resources
 from msrtui.errors import BadSource
+from msrtui.lines import Line, dim, head, line
 from msrtui.tui.screens.choices import ChoiceList, ChoiceScreen, QuietInput
-from msrtui.tui.view.lines import Line, dim, head, line
 from msrtui.tui.view.opening import Folder, completed, folder_of, is_path, open_rows, unwound
 from msrtui.tui.widgets.line_view import LineView
 

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
-from msrtui.tui.view.lines import Line, dim, head, line, wrap
+from msrtui.lines import Line, dim, head, line, wrap
 from msrtui.tui.widgets.line_view import LineView
 
 WIDTH = 60

@@ -10,8 +10,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from msrtui.lines import Line, wrap
 from msrtui.report.running import RunningView
-from msrtui.tui.view.lines import Line, wrap
 from msrtui.tui.view.running import running_lines
 from msrtui.tui.widgets.detail_pane import DetailPane
 from msrtui.tui.widgets.line_view import LineList

@@ -14,8 +14,8 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from msrtui.lines import Line, cut, dim, head, line, printable, wrap
 from msrtui.tui.screens.choices import ChoiceList, QuietInput
-from msrtui.tui.view.lines import Line, cut, dim, head, line, printable, wrap
 from msrtui.tui.widgets.line_view import LineList, LineView
 
 

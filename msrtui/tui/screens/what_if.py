@@ -15,10 +15,10 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from msrtui.errors import BadRequest
+from msrtui.lines import Line, dim, ends, head, line, mark, wrap
 from msrtui.qemu.cpu_request import definitions, parse
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels
-from msrtui.tui.view.lines import Line, dim, ends, head, line, mark, wrap
 from msrtui.tui.widgets.line_view import LineList, LineView
 
 WIDTH = 56

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msrtui.lines import Line, dim, ends, line, wrap
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.sentences import answer_text, decision_text, not_done_text, question_text
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import last_exchange
-from msrtui.tui.view.lines import Line, dim, ends, line, wrap
 
 _WIDEST = 130
 """On a wide screen the function's name stays near what it says."""

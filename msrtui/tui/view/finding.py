@@ -16,11 +16,11 @@ from typing import NamedTuple
 from msrtui.catalog import known_msrs, names_of, short_name
 from msrtui.kvm.abi import REGISTERS, Cap, cap_symbol
 from msrtui.kvm.requests import GetMsrs
+from msrtui.lines import Line, cut, dim, line
 from msrtui.qemu.tables import FeatureWord, Tables
 from msrtui.report.sentences import question_text
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
-from msrtui.tui.view.lines import Line, cut, dim, line
 
 WORD, MSR, FEATURE, FLAG, LEAF, CAPABILITY, PARAMETER, QUESTION = (
     "word",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from msrtui.lines import Line, Role, Span, dim, head, line, mark
 from msrtui.qemu.phases import PHASES
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.model import About
-from msrtui.tui.view.lines import Line, Role, Span, dim, head, line, mark
 
 PANE_TITLES = {"index": "index list", "feature": "kvm_feature_msrs", "words": "words", "detail": "detail"}
 """What each pane is called where it is spoken of; in the order of their numbers."""

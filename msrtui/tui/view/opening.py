@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from msrtui.errors import MsrtuiError
+from msrtui.lines import Line, cut, dim, line, printable, wrap
 from msrtui.snapshot.remote import check_host
 from msrtui.snapshot.sources import LIVE
-from msrtui.tui.view.lines import Line, cut, dim, line, printable, wrap
 
 SSH = "ssh://"
 _BEGINS_SSH = "ssh:"

@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 
 from msrtui.catalog import place, short_name
 from msrtui.kvm.readings import MsrReading, reading_of
+from msrtui.lines import Line, cut, dim, ends, head, line, mark, short_value, wrap
 from msrtui.qemu.tables import FeatureWord, Tables
 from msrtui.qemu.words import bits_of
 from msrtui.report.sentences import bit_label
 from msrtui.transcript.state import State, differs
-from msrtui.tui.view.lines import Line, cut, dim, ends, head, line, mark, short_value, wrap
 
 
 def heading(title: str, right: str, width: int, focused: bool, *, only: bool = False) -> Line:

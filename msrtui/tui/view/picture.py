@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from msrtui.kvm.requests import GetMsrs
+from msrtui.lines import Line, dim, ends, head, line
 from msrtui.report.sentences import answer_text, question_text
 from msrtui.transcript.events import Event
 from msrtui.tui.keymap import key_line
@@ -16,7 +17,6 @@ from msrtui.tui.view.detail import detail
 from msrtui.tui.view.detail.parts import prose
 from msrtui.tui.view.dialogue import dialogue_lines
 from msrtui.tui.view.frame import Box, geometry, hairline, phase_line, title_line
-from msrtui.tui.view.lines import Line, dim, ends, head, line
 
 _ASK = " ask for MSR "
 _ASK_KEYS = "  Enter asks  Esc leaves "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from msrtui.tui.view.lines import Line, wrap
+from msrtui.lines import Line, wrap
 
 
 def reflow(text: Sequence[str], made_for: int, width: int) -> list[Line]:

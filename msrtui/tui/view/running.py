@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msrtui.lines import Line, dim, ends, head, line, mark, wrap
 from msrtui.report.running import RunningView, command_of
-from msrtui.tui.view.lines import Line, dim, ends, head, line, mark, wrap
 
 
 def running_lines(views: Sequence[RunningView], width: int) -> list[Line]:

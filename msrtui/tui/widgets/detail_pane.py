@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textual import events
 from textual.strip import Strip
 
-from msrtui.tui.view.lines import Line, dim, line
+from msrtui.lines import Line, dim, line
 from msrtui.tui.widgets.line_view import LineList
 
 _NO_LINE = Line()

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from msrtui.tui.view.lines import Line, Role, printable
+from msrtui.lines import Line, Role, printable
 
 _NO_LINE = Line()
 _CURSOR = "▸"

@@ -6,10 +6,12 @@ from msrtui.compare.differences import CIRCUMSTANCES, matters
 from msrtui.compare.meaning import lost
 from msrtui.compare.pair import WordPair
 from msrtui.compare.side import Side, newest_name
+from msrtui.language import say as _
+from msrtui.lines import Line, Span, dim, grouped, head, line, mark
 from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import SupportedWord, bits_of
 from msrtui.report.pair import flaws_text, turn_text
-from msrtui.report.sentences import _, bit_label, numbers_in
+from msrtui.report.sentences import bit_label, numbers_in
 from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
 from msrtui.report.trust import trust_sentences
 from msrtui.tui.comparison import REFERENCE, Comparison, letter
@@ -17,7 +19,6 @@ from msrtui.tui.view.compare.heads import host_name
 from msrtui.tui.view.compare.rows import difference_name, difference_texts, shown_value
 from msrtui.tui.view.detail.of_words import lineage_lines
 from msrtui.tui.view.detail.parts import fact, prose, title
-from msrtui.tui.view.lines import Line, Span, dim, grouped, head, line, mark
 
 _CELL = 6
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from msrtui.compare.differences import Difference
 from msrtui.compare.side import Side
 from msrtui.compare.verdict import Verdict
+from msrtui.language import say as _
+from msrtui.lines import Line, Role, Span, bad, cut, dim, ends, head, line, mark, printable
 from msrtui.report.home import home_answer, home_text
 from msrtui.report.pair import common_text, move_text
-from msrtui.report.sentences import _
 from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import Source
 from msrtui.tui.comparison import REFERENCE, Comparison, letter
 from msrtui.tui.view.brand import brand
 from msrtui.tui.view.frame import short_cpu
-from msrtui.tui.view.lines import Line, Role, Span, bad, cut, dim, ends, head, line, mark, printable
 
 _TELLING = ("nested", "ept", "npt", "unrestricted_guest", "enable_pmu", "pmu", "tdp_mmu")
 """Parameters worth a place beside their module, the most telling first."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from msrtui.language import say as _
+from msrtui.lines import Line, cut, dim, line
 from msrtui.report.pair import telling
-from msrtui.report.sentences import _
 from msrtui.tui.comparison import Comparison, letter
 from msrtui.tui.keymap import COMPARE_KEYS, Key, key_line
 from msrtui.tui.view.compare.detail import detail
@@ -14,7 +15,6 @@ from msrtui.tui.view.compare.heads import host_lines, host_rows, hosts_heading, 
 from msrtui.tui.view.compare.rows import columns, headings, word_rows, words_shown
 from msrtui.tui.view.detail.parts import prose
 from msrtui.tui.view.frame import Box, hairline
-from msrtui.tui.view.lines import Line, cut, dim, line
 
 LINES = ("title", "sides", "line-1", "verdicts", "line-2", "columns", "upright", "line-3", "dialogue", "keys")
 WIDE = 110

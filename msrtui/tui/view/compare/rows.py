@@ -9,10 +9,11 @@ from msrtui.catalog import short_name
 from msrtui.compare.differences import Difference
 from msrtui.compare.pair import WordPair
 from msrtui.compare.verdict import Reason
+from msrtui.language import say as _
+from msrtui.lines import Line, Span, cut, dim, ends, head, line, printable
 from msrtui.report.differences import labelled, told
-from msrtui.report.sentences import _, bit_label
+from msrtui.report.sentences import bit_label
 from msrtui.tui.comparison import GROUPS, Comparison, letter
-from msrtui.tui.view.lines import Line, Span, cut, dim, ends, head, line, printable
 
 VMX = ("group", "vmx")
 """The VMX words, which are shown as one row where one side has none of them and there is no room for all."""

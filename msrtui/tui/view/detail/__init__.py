@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from msrtui.lines import Line, dim, ends, head, line, mark, wrap
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.why import reason
 from msrtui.report.sentences import bit_label
@@ -12,7 +13,6 @@ from msrtui.tui.view.detail.of_words import Looks, word_detail
 from msrtui.tui.view.detail.others import others_lines
 from msrtui.tui.view.detail.parts import WIDEST, padded
 from msrtui.tui.view.frame import Box
-from msrtui.tui.view.lines import Line, dim, ends, head, line, mark, wrap
 
 
 def detail(session: Session, box: Box) -> list[Line]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from msrtui.explain.absent import Absence
+from msrtui.lines import Line
 from msrtui.report.absent import LIST_NAMES, sentences
 from msrtui.tui.view.detail.parts import heading, prose
-from msrtui.tui.view.lines import Line
 
 
 def absent_lines(found: tuple[Absence, ...], width: int) -> list[Line]:

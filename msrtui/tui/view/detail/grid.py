@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msrtui.lines import Line, Role, Span, dim, line
 from msrtui.qemu.tables import FeatureWord
 from msrtui.tui.view.detail.layers import Layer, cells_of
-from msrtui.tui.view.lines import Line, Role, Span, dim, line
 
 _LETTER = {"KVM": "k", "QEMU": "q", "migr": "m"}
 """How far a bit came that a guest does not get: the last layer that still has it."""

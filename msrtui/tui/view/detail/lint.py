@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from msrtui.compare.lint import Finding
+from msrtui.lines import Line
 from msrtui.report.lint_sentences import said_of
 from msrtui.tui.session import Session
 from msrtui.tui.view.detail.parts import heading, prose
-from msrtui.tui.view.lines import Line
 
 _FEW = 3
 """A note about more things than these is about the host, and is told by the key for all of lint alone."""

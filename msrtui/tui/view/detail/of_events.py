@@ -6,12 +6,12 @@ import errno
 
 from msrtui.kvm import abi
 from msrtui.kvm.requests import CheckExtension, HostCpuid
+from msrtui.lines import Line, Role, dim, line
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.sentences import answer_text, decision_text, not_done_text, question_text
 from msrtui.report.wire import WireField, wire_of
 from msrtui.transcript.events import Event
 from msrtui.tui.view.detail.parts import CAPABILITIES, fact, heading, links, prose, title
-from msrtui.tui.view.lines import Line, Role, dim, line
 
 _BYTES_A_LINE = 8
 _ALIGNED_FROM = 84

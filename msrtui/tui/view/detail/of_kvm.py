@@ -9,6 +9,7 @@ from msrtui.kvm import abi
 from msrtui.kvm.abi import REGISTERS
 from msrtui.kvm.readings import HostLeaf
 from msrtui.kvm.requests import CheckExtension, CpuidEntry
+from msrtui.lines import Line, Span, dim, grouped, line, mark
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.words import bits_of
@@ -19,7 +20,6 @@ from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
 from msrtui.tui.view.detail.parts import CAPABILITIES, Link, fact, heading, links, prose, title
-from msrtui.tui.view.lines import Line, Span, dim, grouped, line, mark
 
 
 # --- a has_msr_* flag --------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Literal
 
 from msrtui.catalog import short_name
 from msrtui.kvm.abi import Cap
+from msrtui.lines import Line, Role, dim, ends, line
 from msrtui.qemu import tables
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.capability_uses import CheckedCapability, checked_capabilities
@@ -14,7 +15,6 @@ from msrtui.report.lists import index_map
 from msrtui.report.shape import counted
 from msrtui.transcript.state import State
 from msrtui.tui.view.detail.parts import WIDEST, entry, heading, links, prose, title
-from msrtui.tui.view.lines import Line, Role, dim, ends, line
 
 
 def list_detail(

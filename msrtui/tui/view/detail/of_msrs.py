@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from msrtui.catalog import decode, kernel_entries, layout_of, names_of, place
+from msrtui.lines import Line, dim, ends, grouped, head, line, wrap
 from msrtui.qemu.profile import QemuProfile
 from msrtui.transcript.state import State
 from msrtui.tui.view.detail.parts import list_lines, padded, prose, title
-from msrtui.tui.view.lines import Line, dim, ends, grouped, head, line, wrap
 
 
 def msr_detail(state: State, index: int, value: int | None, qemu: QemuProfile, width: int) -> list[Line]:

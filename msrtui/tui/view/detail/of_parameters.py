@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from msrtui.lines import Line
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.parameters import PARAMETERS
 from msrtui.snapshot.model import About
 from msrtui.tui.view.detail.parts import fact, heading, links, prose, title
-from msrtui.tui.view.lines import Line
 
 
 def parameter_detail(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from msrtui.lines import Line, Span, bad, dim, ends, grouped, head, line, mark, wrap
 from msrtui.qemu.models import DEPENDENCY, GuestWord, with_guest_lineage
 from msrtui.qemu.negotiation import Decision
 from msrtui.qemu.profile import QemuProfile
@@ -18,7 +19,6 @@ from msrtui.transcript.state import State
 from msrtui.tui.view.detail.grid import grid_lines
 from msrtui.tui.view.detail.layers import REFUSED, Layer, cells_of, layers_of, vcpu_layer
 from msrtui.tui.view.detail.parts import WIDEST, list_lines
-from msrtui.tui.view.lines import Line, Span, bad, dim, ends, grouped, head, line, mark, wrap
 
 if TYPE_CHECKING:
     from msrtui.explain.probing import Probed

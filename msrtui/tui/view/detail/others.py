@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from msrtui.lines import Line, cut, dim, ends, line, mark, wrap
 from msrtui.qemu.tables import FeatureWord
 from msrtui.tui.session import Reading
 from msrtui.tui.view.detail.parts import WIDEST
-from msrtui.tui.view.lines import Line, cut, dim, ends, line, mark, wrap
 
 
 def others_lines(word: FeatureWord, readings: Sequence[Reading], qemu: str, width: int, rows: int) -> list[Line]:

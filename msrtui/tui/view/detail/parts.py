@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from rich.cells import cell_len
 
 from msrtui.catalog import short_name
+from msrtui.lines import Line, Role, Span, dim, ends, head, line, wrap
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.sentences import bit_label
 from msrtui.transcript.state import State
-from msrtui.tui.view.lines import Line, Role, Span, dim, ends, head, line, wrap
 
 Link = tuple[object, ...]
 """Another subject: ("msr", index), ("word", FEAT_…), ("bit", FEAT_…, n), ("event", n), ("cap", number),

@@ -1,0 +1,1 @@
+"""Talks: the conversation told scene by scene."""
