@@ -26,7 +26,8 @@ Several messages in one text are all found; the one that ended it is explained i
 
 Without SOURCE it is explained from the message alone, because a pasted message is often another machine's. With one
 (live is this machine) it is held against that host's KVM: what it offers, which QEMU writes that value, which bits it
-refuses by which rule, and what would work.
+refuses by which rule, and what would work. Where the snapshot has a probe in it (msrtui probe -o FILE) what the vCPU
+showed counts most: it settles what no answer of KVM's can, as for MSR 0x10a.
 
 --json: {"known", "qemu", "message", "msr", "value", "bits": [{"bit", "name", "set"}],
 "refused": [{"bit", "name", "rule", "text"}], "remedies": [{"do", "cost", "certainty"}],

@@ -1,8 +1,10 @@
 """What KVM_SET_MSRS accepts for a feature MSR of a vCPU that has not run, held against KVM's own value.
 
 Pure rules: an index, the system value (what KVM_GET_MSRS gives on /dev/kvm) and the value to be written. Always KVM's
-value counts, never the hardware's. Source: arch/x86/kvm/vmx/nested.c vmx_set_vmx_msr and the vmx_restore functions,
-arch/x86/kvm/x86.c kvm_set_msr_common, arch/x86/kvm/vmx/vmx.c vmx_set_msr (read in 6.1, 6.12 and 7.1).
+value counts, never the hardware's. What the guest's CPUID decides besides stands in ``write_rules.py``, which asks here
+first. No rule goes by the name of a KVM. Source: arch/x86/kvm/vmx/nested.c vmx_set_vmx_msr and the vmx_restore
+functions, arch/x86/kvm/x86.c kvm_set_msr_common, arch/x86/kvm/vmx/vmx.c vmx_set_msr, arch/x86/kvm/svm/svm.c svm_set_msr
+(read in 6.1, 6.12 and 7.1).
 """
 
 from __future__ import annotations
@@ -23,7 +25,21 @@ AcceptanceRule = Literal[
     "timer-rate-differs",
     "format-differs",
     "not-in-kvm",
+    "arch-capabilities-gate",
+    "arch-capabilities-absent",
+    "pebs-needs",
+    "pdcm-gate",
+    "no-rule",
 ]
+"""Why KVM refuses bits. The last five are not of this room: the guest's CPUID decides four of them (``write_rules.py``,
+``predict.py``), and ``no-rule`` is what a vCPU showed and no rule explains."""
+
+ARCH_GATE: AcceptanceRule = "arch-capabilities-gate"
+ARCH_ABSENT: AcceptanceRule = "arch-capabilities-absent"
+"""The same gate of 0x10a: for a guest that was given 7.EDX[29] and lost it, and for one that was never given it."""
+PEBS_NEEDS: AcceptanceRule = "pebs-needs"
+PDCM_GATE: AcceptanceRule = "pdcm-gate"
+NO_RULE: AcceptanceRule = "no-rule"
 
 
 class Refusal(NamedTuple):
@@ -39,9 +55,9 @@ TRUE_CONTROLS = (0x48B, 0x48D, 0x48E, 0x48F, 0x490)
 DERIVED = (0x481, 0x482, 0x483, 0x484, 0x487, 0x489)
 """The non-TRUE controls and the FIXED1 registers: KVM makes them from others."""
 ANY_VALUE = (0x48A, 0x8B, 0xCE)
-GATED = (0x10A, 0x345)
-"""A value but 0 needs a bit of the guest's CPUID: 7.EDX[29] and 1.ECX[15] (6.13 and later; earlier: other gates)."""
-KNOWN = frozenset((*VMX_MSRS, 0x8B, 0xCE, 0xCF, 0x10A, 0x345, 0xC0011029))
+CORE_CAPABILITIES = 0xCF
+"""Never taken by a KVM that lacks it, which all that were read do; of one that lists it no rule is known."""
+KNOWN = frozenset((*VMX_MSRS, 0x8B, 0xCE, CORE_CAPABILITIES, 0x10A, 0x345, 0xC0011029))
 """The MSRs that a rule is known for."""
 
 _LOW, _HIGH = 0xFFFF_FFFF, 0xFFFF_FFFF << 32
@@ -51,21 +67,27 @@ def refusals(index: int, system: int | None, written: int) -> tuple[Refusal, ...
     """The rules that writing ``written`` breaks, as far as the two values decide; () where none is broken.
 
     ``system`` is None where KVM has no such feature MSR. () too for an MSR outside of ``KNOWN``, of which nothing is
-    said, and for the gates of ``GATED``, which depend on the guest's CPUID as KVM stored it.
+    said, for what ``undecided`` says, and for what the guest's CPUID decides.
     """
-    if index in DERIVED or index == 0xCF:
+    if index in DERIVED or (index == CORE_CAPABILITIES and system is None):
         return (Refusal("never-writable", written or (1 << 64) - 1),)
     if index in VMX_MSRS and system is None:
         return (Refusal("not-in-kvm", written),)
-    if index not in KNOWN or index in ANY_VALUE or index == 0x10A or system is None:
+    if index not in KNOWN or index in (*ANY_VALUE, CORE_CAPABILITIES, 0x10A) or system is None:
         return ()
     rule = _RULES.get(index, _subset)
     return tuple(found for found in rule(system, written) if found.mask)
 
 
-def gated(index: int, written: int) -> bool:
-    """Whether accepting it depends on the guest's CPUID, which only a write on a vCPU can tell."""
-    return index in GATED and written != 0
+def undecided(index: int, system: int, written: int) -> tuple[Refusal, ...]:
+    """What KVM refuses on some vCPUs only, whatever the CPUID.
+
+    The preemption timer's rate in 0x485: another one than KVM's own is refused while the vCPU offers the timer, and
+    that is a bit of 0x48d which may have been written before. So these two values alone do not decide it.
+    """
+    if index != 0x485 or not (system ^ written) & _TIMER_RATE:
+        return ()
+    return (Refusal("timer-rate-differs", _TIMER_RATE),)
 
 
 def _controls(system: int, written: int) -> tuple[Refusal, ...]:
@@ -83,6 +105,7 @@ def _fixed0(system: int, written: int) -> tuple[Refusal, ...]:
     return (Refusal("fixed-bit-missing", system & ~written),)
 
 
+# features 49, 54, 55 and all that are reserved: 56 is a feature in 7.1 and reserved before, so 56 to 63 are one rule
 _BASIC_FEATURES = 1 << 31 | 0b111 << 45 | 1 << 49 | ((1 << 64) - (1 << 54))
 _REVISION, _SIZE = 0x7FFF_FFFF, 0x1FFF << 32
 
@@ -106,19 +129,19 @@ def _misc(system: int, written: int) -> tuple[Refusal, ...]:
         Refusal("not-a-subset", written & ~system & ~numbers),
         Refusal("count-larger", larger),
         Refusal("revision-differs", (system ^ written) & _MSEG),
-        # only while the vCPU still offers the preemption timer, which QEMU has written before
-        Refusal("timer-rate-differs", _TIMER_RATE if (system ^ written) & _TIMER_RATE else 0),
     )
 
 
-_LBR_FORMAT, _PEBS = 0x3F, 1 << 6 | 1 << 7 | 0xF << 8 | 1 << 14
+# PEBS_TRAP, PEBS_SAVE_ARCH_REGS, PEBS_REC_FMT and PEBS_BASELINE: like the LBR format all of KVM's or none
+_LBR_FORMAT, PEBS = 0x3F, 1 << 6 | 1 << 7 | 0xF << 8 | 1 << 14
 
 
 def _perf_capabilities(system: int, written: int) -> tuple[Refusal, ...]:
-    formats = sum(group for group in (_LBR_FORMAT, _PEBS) if written & group and written & group != system & group)
+    # a format that differs is refused as a whole, also where only bits are added that KVM's own value lacks
+    formats = sum(group for group in (_LBR_FORMAT, PEBS) if written & group and written & group != system & group)
     return (
         Refusal("format-differs", formats),
-        Refusal("not-a-subset", written & ~system & ~(_LBR_FORMAT | _PEBS)),
+        Refusal("not-a-subset", written & ~system & ~(_LBR_FORMAT | PEBS)),
     )
 
 

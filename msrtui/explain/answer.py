@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from msrtui.explain.acceptance import AcceptanceRule
 from msrtui.explain.messages import EndId, Message, SymptomId
-from msrtui.explain.on_host import Host, RefusedHere
+
+if TYPE_CHECKING:
+    from msrtui.explain.on_host import Host, RefusedHere
 
 Certainty = Literal["sure", "likely", "cannot be known without the probe"]
 SURE: Certainty = "sure"
@@ -33,6 +35,10 @@ CauseId = (
         "no-cause-known",
         "umwait-without-waitpkg",
         "arch-capabilities-gate",
+        "arch-capabilities-dropped",
+        "arch-capabilities-absent",
+        "vcpu-took-it",
+        "vcpu-refused-it",
         "arch-capabilities-synthesised",
         "vmx-msrs-absent",
         "perf-capabilities-gate",

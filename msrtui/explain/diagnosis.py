@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msrtui.explain import lacking
 from msrtui.explain import messages as m
 from msrtui.explain.answer import CHEAPEST_FIRST, LIKELY, PROBE, SURE, Cause, CauseId, Diagnosis, Remedy
 from msrtui.explain.kernel_lines import explain_access, explain_plain, explain_vmxon
-from msrtui.explain.on_host import Host
 from msrtui.explain.reading import decisive, mentioned, read_messages
 from msrtui.explain.refused_write import explain_write
 from msrtui.qemu.profile import QemuProfile
+
+if TYPE_CHECKING:
+    from msrtui.explain.on_host import Host
 
 
 class Explanation(NamedTuple):

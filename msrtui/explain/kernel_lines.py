@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from msrtui.explain import messages as m
 from msrtui.explain.answer import LIKELY, SURE, Cause, CauseId, Diagnosis, MsrHere, Remedy
 from msrtui.explain.naming import named_bits
-from msrtui.explain.on_host import Host
 from msrtui.qemu.profile import QemuProfile
+
+if TYPE_CHECKING:
+    from msrtui.explain.on_host import Host
 
 SPEC_CTRL, HWCR, FEATURE_CONTROL = 0x48, 0xC0010015, 0x3A
 _NONE = Remedy("nothing", "nothing", LIKELY, {})

@@ -6,13 +6,16 @@ A warning of QEMU's ends nothing (without ``enforce``): the guest runs without t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from msrtui.explain import messages as m
 from msrtui.explain.answer import LIKELY, SURE, Cause, CauseId, Diagnosis, FeatureHere, Remedy
-from msrtui.explain.on_host import Host
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.why import is_control_word
+
+if TYPE_CHECKING:
+    from msrtui.explain.on_host import Host
 
 WHOLE_WORD = 6
 """So many lines about one VMX word are taken for the whole word."""

@@ -6,6 +6,7 @@ from msrtui.catalog import bit_name, layout_of
 from msrtui.explain.acceptance import TRUE_CONTROLS, Refusal
 from msrtui.explain.answer import NamedBit, RefusedBit
 from msrtui.qemu.profile import QemuProfile
+from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import bits_of
 
 CONTROLS = frozenset((*TRUE_CONTROLS, 0x481, 0x482, 0x483, 0x484))
@@ -53,3 +54,12 @@ def refused_bits(profile: QemuProfile, index: int, broken: tuple[Refusal, ...]) 
     return tuple(
         RefusedBit(bit, register_label(profile, index, bit), each.rule) for each in broken for bit in bits_of(each.mask)
     )
+
+
+def feature_names(profile: QemuProfile, index: int, mask: int) -> tuple[str, ...]:
+    """QEMU's properties for bits of an MSR; a control's bit counts in either half. () without a word of it."""
+    word = profile.tables.word_by_msr.get(index)
+    if word is None:
+        return ()
+    bits = (mask >> 32 | mask & 0xFFFF_FFFF) if is_control_word(word) else mask
+    return tuple(dict.fromkeys(name for bit, name in sorted(word.bits.items()) if bits >> bit & 1))

@@ -1,7 +1,8 @@
 """What one host says about one MSR and one value: KVM's own value, what which QEMU writes there, what that breaks.
 
 The conversation is worked out for the ``-cpu`` that is meant, and for host in every other version that has a profile,
-to find who writes the value that a message names.
+to find who writes the value that a message names. What comes of that guest is foretold as everywhere (``predict.py``):
+by what a probe in the snapshot heard, else by KVM's rules.
 """
 
 from __future__ import annotations
@@ -12,16 +13,30 @@ from functools import cached_property
 from typing import NamedTuple
 
 from msrtui.errors import BadRequest
-from msrtui.explain.acceptance import Refusal, gated, refusals
+from msrtui.explain.acceptance import Refusal
+from msrtui.explain.naming import feature_names
+from msrtui.explain.predict import (
+    Facts,
+    Prediction,
+    Verdict,
+    ended,
+    foretold,
+    profile_of,
+    verdicts_on,
+    without,
+)
+from msrtui.explain.probing import recorded_facts
+from msrtui.explain.write_rules import NO_SYSTEM_VALUE
 from msrtui.kvm.heard import Heard
 from msrtui.kvm.requests import Answerer, GetMsrs
 from msrtui.qemu.conversation import Outcome, negotiate
-from msrtui.qemu.cpu_request import parse, profile_for
+from msrtui.qemu.cpu_request import CpuRequest, parse, profile_for
+from msrtui.qemu.guest_cpuid import guest_cpuid
 from msrtui.qemu.msrs import forgotten_controls
 from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels
-from msrtui.qemu.why import Reason, is_control_word, reason
+from msrtui.qemu.why import Reason, reason
 from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import Source
 from msrtui.transcript.events import Event
@@ -47,7 +62,7 @@ class Conversation:
     """
 
     profile: QemuProfile
-    cpu: str
+    request: CpuRequest
     outcome: Outcome | None
     ended: QemuExit | None
     writes: tuple[tuple[int, int], ...] | None
@@ -103,6 +118,50 @@ class Host:
         reply = self._heard.ask(GetMsrs((index,)))
         return reply.values[0] if reply.result == 1 and reply.values else None
 
+    @cached_property
+    def facts(self) -> Facts:
+        """What the probes in the snapshot heard; of nothing where there is none."""
+        return recorded_facts(self._heard, self.source.probes)
+
+    @cached_property
+    def probed_guests(self) -> tuple[tuple[QemuProfile, str], ...]:
+        """The guests that were probed, each a profile and the text of its ``-cpu``."""
+        found = []
+        for each in self.source.probes:
+            try:
+                profile, request = profile_of(each.made_for)
+            except BadRequest:
+                continue  # a QEMU that this msrtui does not know
+            found.append((profile, request.text))
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def ignores(self) -> bool:
+        """Whether kvm.ignore_msrs is known to be on."""
+        return self.parameter("kvm", "ignore_msrs") in ("Y", "1")
+
+    def prediction(self, made: Conversation) -> Prediction:
+        """What comes of starting that guest here."""
+        if made.outcome is None:
+            assert made.ended is not None
+            return ended(made.profile, made.request, made.ended)
+        return foretold(made.profile, made.request, made.outcome, self._heard, self.facts, ignore_msrs=self.ignores)
+
+    def verdict(self, made: Conversation, index: int, value: int) -> Verdict:
+        """What KVM makes of this write to the vCPU of that guest, whether that QEMU does it or not."""
+        outcome = made.outcome
+        put = None if outcome is None or outcome.cpu is None else guest_cpuid(outcome.state, outcome.cpu)
+        if outcome is None or put is None:
+            return Verdict(index, value, None, NO_SYSTEM_VALUE)
+        writes = ((index, value),)
+        (found,) = verdicts_on(writes, outcome, put, self._heard, self.facts, ignore_msrs=self.ignores)
+        return found
+
+    def without(self, made: Conversation, index: int) -> tuple[Prediction, ...]:
+        """That guest without what makes QEMU write the MSR, where it then starts; else ()."""
+        prediction = Prediction(made.profile, made.request, "not known")
+        return without(prediction, index, self._heard, self.facts, ignore_msrs=self.ignores)
+
     def parameter(self, module: str, name: str) -> str | None:
         """A module parameter as the kernel prints it."""
         return self.about.parameters.get(module, {}).get(name)
@@ -118,7 +177,7 @@ def _start(profile: QemuProfile, cpu: str, answerer: Answerer) -> Conversation:
             told = event.not_done.argument.get("msrs")
             if told is not None:
                 writes = tuple((int(index, 16), int(value, 16)) for index, value in told)
-    return Conversation(profile, cpu, stepper.outcome, stepper.ended, writes, stepper.events)
+    return Conversation(profile, request, stepper.outcome, stepper.ended, writes, stepper.events)
 
 
 # --- a refused write ---------------------------------------------------------------------------------------------
@@ -129,10 +188,12 @@ class RefusedHere:
     ``listed`` and ``indexed``: whether the MSR is in KVM's feature list and index list, None where that is not known.
     ``system`` is KVM's value. ``written`` is what the QEMU that is meant would write, None where it does not (or that
     is not known: ``writes_known``). ``writers`` are the QEMUs and ``-cpu`` that write exactly the message's value.
-    ``refused`` are the rules that the value breaks here. ``added`` are controls of 0x48b that some QEMU of
-    ``writers`` adds although KVM does not report them. ``behind`` are other MSRs that the QEMU that is meant would
-    write and this KVM would refuse. ``cure`` is the ``-cpu`` without the refused controls where that was worked out
-    to pass, with the names that it leaves out.
+    ``guest`` is the one that ``verdict``, ``prediction`` and ``instead`` are of: one that writes the value, the one
+    that was probed first; else the one that is meant. ``verdict`` says whether KVM takes the value from it,
+    ``prediction`` what comes of starting it, ``instead`` are other ``-cpu`` that start. ``added`` are controls of
+    0x48b that some QEMU of ``writers`` adds although KVM does not report them. ``behind`` are other MSRs that the QEMU
+    that is meant would write and this KVM would refuse. ``cure`` is the ``-cpu`` without the refused controls where
+    that was worked out to pass, with the names that it leaves out.
     """
 
     host: Host
@@ -142,37 +203,64 @@ class RefusedHere:
     written: int | None
     writes_known: bool
     writers: tuple[Writer, ...]
-    refused: tuple[Refusal, ...]
+    guest: Conversation
+    verdict: Verdict
+    prediction: Prediction
+    instead: tuple[Prediction, ...] = ()
     added: tuple[int, ...] = ()
-    behind: tuple[tuple[int, int, tuple[Refusal, ...]], ...] = ()
+    behind: tuple[Verdict, ...] = ()
     cure: tuple[str, tuple[str, ...]] | None = None
-    gated: bool = False
-    """The guest's CPUID decides too, as KVM stored it: nothing that is known here shows that."""
+
+    @property
+    def refused(self) -> tuple[Refusal, ...]:
+        """The rules that the value breaks here, each with its bits; () where KVM takes it, or that is not known."""
+        return self.verdict.refused if self.verdict.taken is False else ()
+
+    @property
+    def settled(self) -> bool:
+        """Whether a vCPU of this host showed what becomes of the value."""
+        return self.verdict.evidence == "probe"
+
+    @property
+    def same(self) -> bool:
+        """Whether the guest ends here with the very message: the same MSR and value are the first to be refused."""
+        first = self.prediction.refused
+        return first is not None and (first.index, first.value) == (self.verdict.index, self.verdict.value)
 
 
 def refused_here(host: Host, index: int, value: int) -> RefusedHere:
     """Hold a refused write against a host."""
     mine = host.conversation()
     lists = mine.state
-    system = host.system_value(index)
     listed = None if lists.feature_list is None and not lists.feature_null else index in (lists.feature_list or ())
     indexed = None if lists.index_list is None else index in lists.index_list
-    known = refusals(index, system, value) if listed is False or system is not None else ()
-    writers, added = _writers(host, index, value)
+    writing, added = _writers(host, index, value)
+    guest, verdict = _judged(host, mine, writing, index, value)
+    broken = verdict.refused if verdict.taken is False else ()
     return RefusedHere(
         host,
         listed,
         indexed,
-        system,
+        host.system_value(index),
         mine.value_of(index),
         mine.writes is not None,
-        writers,
-        known,
+        tuple(dict.fromkeys(Writer(made.profile.label, made.request.text) for made in writing)),
+        guest,
+        verdict,
+        host.prediction(guest),
+        () if verdict.taken else host.without(guest, index),
         added,
-        _behind(host, mine, index),
-        _cure(host, index, writers, known),
-        gated(index, value),
+        tuple(each for each in host.prediction(mine).verdicts if each.taken is False and each.index != index),
+        _cure(host, index, writing, broken),
     )
+
+
+def _judged(
+    host: Host, mine: Conversation, writing: tuple[Conversation, ...], index: int, value: int
+) -> tuple[Conversation, Verdict]:
+    """The guest whose write is judged, and how: the first of which a vCPU tells, else the first that writes it."""
+    found = [(made, host.verdict(made, index, value)) for made in writing or (mine,)]
+    return next((each for each in found if each[1].evidence == "probe"), found[0])
 
 
 def _profiles(host: Host) -> list[QemuProfile]:
@@ -182,59 +270,39 @@ def _profiles(host: Host) -> list[QemuProfile]:
     return [host.profile, *sorted(others, key=lambda each: each.version, reverse=True)]
 
 
-def _writers(host: Host, index: int, value: int) -> tuple[tuple[Writer, ...], tuple[int, ...]]:
+def _writers(host: Host, index: int, value: int) -> tuple[tuple[Conversation, ...], tuple[int, ...]]:
     """Who writes exactly this value, and the controls that one of them adds to what KVM reports."""
-    found: list[Writer] = []
+    found: list[Conversation] = []
     added: set[int] = set()
     wanted = list(dict.fromkeys((host.cpu, "host", "host,migratable=off")))
-    for profile in _profiles(host):
-        for cpu in wanted:
-            try:
-                made = host.conversation(profile, cpu)
-            except BadRequest:
-                continue  # another version need not have the model
-            if made.value_of(index) != value:
-                continue
-            found.append(Writer(profile.label, cpu))
-            if index == 0x48B and made.outcome is not None:
-                reported = (host.system_value(index) or 0) >> 32
-                added |= {bit for bit in forgotten_controls(made.outcome.state) if not reported >> bit & 1}
+    guests = [(profile, cpu) for profile in _profiles(host) for cpu in wanted]
+    for profile, cpu in dict.fromkeys((*guests, *host.probed_guests)):
+        try:
+            made = host.conversation(profile, cpu)
+        except BadRequest:
+            continue  # another version need not have the model
+        if made.value_of(index) != value:
+            continue
+        found.append(made)
+        if index == 0x48B and made.outcome is not None:
+            reported = (host.system_value(index) or 0) >> 32
+            added |= {bit for bit in forgotten_controls(made.outcome.state) if not reported >> bit & 1}
     return tuple(found), tuple(sorted(added))
 
 
-def _behind(host: Host, mine: Conversation, index: int) -> tuple[tuple[int, int, tuple[Refusal, ...]], ...]:
-    """The other writes of that QEMU that this KVM refuses: KVM_SET_MSRS stops at the first one, QEMU names no more."""
-    found = []
-    for other, value in mine.writes or ():
-        system = host.system_value(other)
-        broken = refusals(other, system, value) if other != index and system is not None else ()
-        if broken:
-            found.append((other, value, broken))
-    return tuple(found)
-
-
 def _cure(
-    host: Host, index: int, writers: tuple[Writer, ...], broken: tuple[Refusal, ...]
+    host: Host, index: int, writing: tuple[Conversation, ...], broken: tuple[Refusal, ...]
 ) -> tuple[str, tuple[str, ...]] | None:
     """The ``-cpu`` of the first writer without the bits that are refused, where its value then passes."""
-    if not writers or not broken:
-        return None
-    version, cpu = writers[0]
-    profile = replace(host.profile, label=version)
+    if not writing or not broken or index == 0x10A:
+        return None  # of 0x10a no bit is refused for its own sake
+    profile, cpu = replace(host.profile, label=writing[0].profile.label), writing[0].request.text
     names = feature_names(profile, index, sum(each.mask for each in broken))
     if not names:
         return None
-    without = ",".join([cpu, *(f"-{name}" for name in names)])
-    value = host.conversation(profile, without).value_of(index)
-    if value is None or refusals(index, host.system_value(index), value):
+    less = ",".join([cpu, *(f"-{name}" for name in names)])
+    made = host.conversation(profile, less)
+    value = made.value_of(index)
+    if value is None or not host.verdict(made, index, value).taken:
         return None
-    return without, names
-
-
-def feature_names(profile: QemuProfile, index: int, mask: int) -> tuple[str, ...]:
-    """QEMU's properties for bits of an MSR; a control's bit counts in either half. () without a word of it."""
-    word = profile.tables.word_by_msr.get(index)
-    if word is None:
-        return ()
-    bits = (mask >> 32 | mask & 0xFFFF_FFFF) if is_control_word(word) else mask
-    return tuple(dict.fromkeys(name for bit, name in sorted(word.bits.items()) if bits >> bit & 1))
+    return less, names

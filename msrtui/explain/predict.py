@@ -7,13 +7,21 @@ with the reason. Values and ids only; the sentences are in ``report/refusals.py`
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from msrtui.errors import BadRequest
-from msrtui.explain import write_rules
-from msrtui.explain.write_rules import ARCH_CAPABILITIES, ARCH_CAPABILITIES_BIT, ARCH_GATE, Ruled, ruled
+from msrtui.explain.acceptance import ARCH_ABSENT, ARCH_GATE, NO_RULE, VMX_MSRS, Refusal
+from msrtui.explain.write_rules import (
+    ARCH_CAPABILITIES,
+    ARCH_CAPABILITIES_BIT,
+    PERF_CAPABILITIES,
+    Ruled,
+    ruled,
+)
 from msrtui.kvm.abi import REGISTERS
 from msrtui.kvm.readings import read_feature_msrs
 from msrtui.kvm.recorded_vcpu import ProbedCpu, RecordedProbe, RecordedVcpu
@@ -37,20 +45,36 @@ NO_VM = "no-vm"
 CPUID_REFUSED = "cpuid-refused"
 NOT_NATIVE = "arch-capabilities-not-native"
 NOT_TRIED = "not-tried"
+TRIED = "tried"
+NO_GATE = "no-gate"
+IGNORED = "ignored"
 _FEATURES_APART_SINCE = (5, 0)
 _SIGABRT = 134
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One write of kvm_init_msrs: ``taken`` None is not known. ``bits`` are those that KVM minds, by ``rule``."""
+    """One write of kvm_init_msrs: ``taken`` None is not known, and ``rule`` is what decides, or does not.
+
+    ``rule`` is TRIED where a vCPU took what no rule decides, NO_GATE where one showed that 0x10a is open to a guest
+    without its CPUID bit, IGNORED where the gate is there and kvm.ignore_msrs hides it.
+
+    ``refused`` are the bits that KVM minds, by rule; where ``taken`` is None, those that it may mind. ``tried``: this
+    very write was made on a vCPU with this very CPUID.
+    """
 
     index: int
     value: int
     taken: bool | None
     rule: str
-    bits: int = 0
+    refused: tuple[Refusal, ...] = ()
     evidence: Evidence | None = None
+    tried: bool = False
+
+    @property
+    def bits(self) -> int:
+        """All bits of ``refused``."""
+        return functools.reduce(operator.or_, (each.mask for each in self.refused), 0)
 
 
 @dataclass(frozen=True)
@@ -155,12 +179,30 @@ def predict(
 
     ``ignore_msrs`` is the module parameter of kvm: with it KVM takes a write that it does not support, and drops it.
     """
-    facts = facts if facts is not None else Facts()
     try:
         outcome = conclude(negotiate(profile, cpu=request), host)
     except QemuExit as end:
-        ending: Start = "aborts" if end.status == _SIGABRT else "ends"
-        return Prediction(profile, request, ending, "rule", end.text)
+        return ended(profile, request, end)
+    return foretold(profile, request, outcome, host, facts, ignore_msrs=ignore_msrs)
+
+
+def ended(profile: QemuProfile, request: CpuRequest, end: QemuExit) -> Prediction:
+    """Of a QEMU that ends before it makes a vCPU."""
+    ending: Start = "aborts" if end.status == _SIGABRT else "ends"
+    return Prediction(profile, request, ending, "rule", end.text)
+
+
+def foretold(
+    profile: QemuProfile,
+    request: CpuRequest,
+    outcome: Outcome,
+    host: Answerer,
+    facts: Facts | None = None,
+    *,
+    ignore_msrs: bool = False,
+) -> Prediction:
+    """The same as ``predict`` where QEMU's conversation is at hand: ``outcome`` is what it came to on ``host``."""
+    facts = facts if facts is not None else Facts()
     cpu = outcome.cpu
     assert cpu is not None
     if cpu.refused is not None:
@@ -173,7 +215,8 @@ def predict(
         return Prediction(profile, request, "not known", warnings=cpu.warnings, reason=NO_VM)
     if facts.refuses(put):
         return Prediction(profile, request, "not known", warnings=cpu.warnings, reason=CPUID_REFUSED)
-    verdicts = tuple(_verdicts(outcome, put, host, facts, ignore_msrs=ignore_msrs))
+    writes = outcome.writes if outcome.writes is not None else _old_writes(outcome)
+    verdicts = verdicts_on(writes, outcome, put, host, facts, ignore_msrs=ignore_msrs)
     return _concluded(profile, request, cpu.warnings, verdicts)
 
 
@@ -201,12 +244,18 @@ def failed_to_set(index: int, value: int) -> str:
     return f"qemu-system-x86_64: error: failed to set MSR 0x{index:x} to 0x{value:x}"
 
 
-def _verdicts(
-    outcome: Outcome, put: tuple[CpuidEntry, ...], host: Answerer, facts: Facts, *, ignore_msrs: bool
-) -> list[Verdict]:
-    writes = outcome.writes if outcome.writes is not None else _old_writes(outcome)
-    listed = outcome.state.feature_msrs if isinstance(outcome.state.feature_msrs, tuple) else ()
-    system = read_feature_msrs(host, [index for index, _ in writes if index in listed])
+def verdicts_on(
+    writes: Sequence[Write],
+    outcome: Outcome,
+    put: tuple[CpuidEntry, ...],
+    host: Answerer,
+    facts: Facts,
+    *,
+    ignore_msrs: bool = False,
+) -> tuple[Verdict, ...]:
+    """What becomes of writes to a vCPU that is given ``put``, the CPUID of the guest of ``outcome``."""
+    listed = outcome.state.feature_msrs if isinstance(outcome.state.feature_msrs, tuple) else None
+    system = read_feature_msrs(host, [index for index, _ in writes if index in (listed or ())])
     set_bits = {(entry.function, entry.index): entry for entry in put}
 
     def was_set(place: Place, bit: int) -> bool:
@@ -225,38 +274,57 @@ def _verdicts(
     for index, value in writes:
         tried = facts.tried(put, (index, value))
         reading = system.get(index)
-        rule = ruled(index, None if reading is None else reading.value, value, guest)
-        if tried is not None:
-            bits = _minded(facts, put, index, rule)
-            named = rule.rule if tried or rule.taken is not True else write_rules.NO_RULE
-            found.append(Verdict(index, value, tried, named, bits if not tried else 0, "probe"))
-            continue
-        found.append(_by_rule(index, value, rule, facts, was_set, ignore_msrs=ignore_msrs))
-    return found
+        # a KVM that ignores MSRs takes what it does not have: that none is listed then says nothing
+        there = None if listed is None or (ignore_msrs and index not in listed) else index in listed
+        rule = ruled(index, None if reading is None else reading.value, value, guest, listed=there)
+        if tried is None:
+            found.append(_by_rule(index, value, rule, facts, was_set, ignore_msrs=ignore_msrs))
+        elif tried:
+            found.append(Verdict(index, value, True, rule.rule if rule.taken else TRIED, (), "probe", tried=True))
+        else:
+            broken = () if rule.taken else _gate_of(rule, was_set)
+            minded = _minded(facts, put, index, broken)
+            named = minded[0].rule if minded else NO_RULE if rule.taken else rule.rule
+            found.append(Verdict(index, value, False, named, minded, "probe", tried=True))
+    return tuple(found)
 
 
 def _by_rule(
     index: int, value: int, rule: Ruled, facts: Facts, was_set: Callable[[Place, int], bool], *, ignore_msrs: bool
 ) -> Verdict:
     if rule.rule != ARCH_GATE:
-        return Verdict(index, value, rule.taken, rule.rule, rule.bits, None if rule.taken is None else "rule")
+        return Verdict(index, value, rule.taken, rule.rule, rule.refused, None if rule.taken is None else "rule")
     kept = facts.keeps(*ARCH_CAPABILITIES_BIT, was_set(*ARCH_CAPABILITIES_BIT))
     if rule.taken:
-        return Verdict(index, value, True, rule.rule, 0, "rule" if kept is None else "probe")
+        return Verdict(index, value, True, rule.rule, (), "rule" if kept is None else "probe")
     if kept is False and (gate := facts.gate()) is not None:
-        taken = ignore_msrs or not gate
-        return Verdict(index, value, taken, rule.rule, 0 if taken else value, "probe")
+        if ignore_msrs or not gate:
+            return Verdict(index, value, True, IGNORED if gate else NO_GATE, (), "probe")
+        refused = _gate_of(rule, was_set)
+        return Verdict(index, value, False, refused[0].rule, refused, "probe")
     return Verdict(index, value, None, NOT_NATIVE if not facts.probes else NOT_TRIED)
 
 
-def _minded(facts: Facts, put: tuple[CpuidEntry, ...], index: int, rule: Ruled) -> int:
-    """The bits that KVM refused one by one, else those that the rule names."""
+def _gate_of(rule: Ruled, was_set: Callable[[Place, int], bool]) -> tuple[Refusal, ...]:
+    """What a rule refuses; at the gate of 0x10a by whether the guest was given the CPUID bit that it lacks."""
+    if rule.rule != ARCH_GATE or was_set(*ARCH_CAPABILITIES_BIT):
+        return rule.refused
+    return tuple(Refusal(ARCH_ABSENT, each.mask) for each in rule.refused)
+
+
+def _minded(facts: Facts, put: tuple[CpuidEntry, ...], index: int, by_rule: tuple[Refusal, ...]) -> tuple[Refusal, ...]:
+    """The bits that KVM refused one by one, each by the rule that minds it, else those that the rules name."""
+    mask = 0
     for each in facts.probes:
         if each.put == put:
-            bits = [tried.bit for tried in each.bits if tried.index == index and tried.taken is False]
-            if bits:
-                return sum(1 << bit for bit in bits)
-    return rule.bits
+            mask |= sum(1 << tried.bit for tried in each.bits if tried.index == index and tried.taken is False)
+    if not mask:
+        return by_rule
+    found = []
+    for rule in by_rule:
+        found.append(Refusal(rule.rule, rule.mask & mask))
+        mask &= ~rule.mask
+    return tuple(each for each in (*found, Refusal(NO_RULE, mask)) if each.mask)
 
 
 def _native(host: Answerer, place: Place, bit: int) -> bool:
@@ -273,7 +341,7 @@ def _old_writes(outcome: Outcome) -> tuple[Write, ...]:
     return ((ARCH_CAPABILITIES, word.value),)
 
 
-_REMEDIES = {ARCH_CAPABILITIES: "-arch-capabilities", write_rules.PERF_CAPABILITIES: "pmu=off"}
+_REMEDIES = {ARCH_CAPABILITIES: "-arch-capabilities", PERF_CAPABILITIES: "pmu=off", **dict.fromkeys(VMX_MSRS, "-vmx")}
 
 
 def remedies(
@@ -282,10 +350,18 @@ def remedies(
     """Other ``-cpu`` values that start where this one aborts: each predicted in the same way, and kept if it does."""
     if prediction.refused is None:
         return ()
-    index = prediction.refused.index
-    option = _REMEDIES.get(index, "-vmx" if 0x480 <= index <= 0x491 else None)
-    if option is None:
+    return without(prediction, prediction.refused.index, host, facts, ignore_msrs=ignore_msrs)
+
+
+def without(
+    prediction: Prediction, index: int, host: Answerer, facts: Facts | None = None, *, ignore_msrs: bool = False
+) -> tuple[Prediction, ...]:
+    """The same ``-cpu`` without what makes QEMU write the MSR ``index``, where that starts; else ()."""
+    if index not in _REMEDIES:
         return ()
-    request = parse(f"{prediction.request.text},{option}", prediction.profile)
+    try:
+        request = parse(f"{prediction.request.text},{_REMEDIES[index]}", prediction.profile)
+    except BadRequest:
+        return ()  # an old QEMU has no such property
     other = predict(profile_for(request, prediction.profile), request, host, facts, ignore_msrs=ignore_msrs)
     return (other,) if other.outcome == "starts" else ()

@@ -7,16 +7,18 @@ leaves open is said to be open, and what is only inferred from the numbers is li
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from msrtui.errors import BadRequest
-from msrtui.explain.acceptance import DERIVED, TRUE_CONTROLS, VMX_MSRS
+from msrtui.explain.acceptance import ARCH_ABSENT, ARCH_GATE, DERIVED, TRUE_CONTROLS, VMX_MSRS
 from msrtui.explain.answer import LIKELY, PROBE, SURE, Cause, Certainty, Diagnosis, Remedy
 from msrtui.explain.messages import FailedToSetMsr
-from msrtui.explain.naming import label, named_bits, refused_bits
-from msrtui.explain.on_host import Host, RefusedHere, feature_names, refused_here
+from msrtui.explain.naming import feature_names, label, named_bits, refused_bits
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels
+
+if TYPE_CHECKING:
+    from msrtui.explain.on_host import Host, RefusedHere
 
 PMU_MSRS = frozenset(
     (
@@ -56,7 +58,11 @@ def explain_write(message: FailedToSetMsr, profile: QemuProfile, host: Host | No
         cause = Cause("kvm-refused-the-read", SURE, {"index": index})
         # what cannot be read back is refused for a reason that is not in the message
         return Diagnosis(message, (cause,), tuple(_open_remedies(host)), PROBE, index, value, host=host)
-    here = refused_here(host, index, value) if host is not None else None
+    here = None
+    if host is not None:
+        from msrtui.explain.on_host import refused_here  # foretelling is dear to import, and needs a host
+
+        here = refused_here(host, index, value)
     causes = (Cause("kvm-refused-the-write", SURE, {"index": index}), *_causes(profile, index, value, here))
     remedies = tuple(_remedies(profile, index, value, here))
     broken = here.refused if here is not None else ()
@@ -75,8 +81,8 @@ def explain_write(message: FailedToSetMsr, profile: QemuProfile, host: Host | No
 
 
 def _certainty(causes: tuple[Cause, ...], here: RefusedHere | None) -> Certainty:
-    """Of the whole: a rule that this host's KVM applies is sure; else as sure as the reasons that were found."""
-    if here is not None and here.refused:
+    """Of the whole: what a vCPU showed and a rule of this host's KVM are sure; else as sure as the reasons found."""
+    if here is not None and (here.refused or here.settled):
         return SURE
     found = {cause.certainty for cause in causes[1:]}
     if PROBE in found or not found:
@@ -87,6 +93,8 @@ def _certainty(causes: tuple[Cause, ...], here: RefusedHere | None) -> Certainty
 # --- reasons -----------------------------------------------------------------------------------------------------
 def _causes(profile: QemuProfile, index: int, value: int, here: RefusedHere | None) -> Iterator[Cause]:
     high = value >> 32
+    if here is not None and here.settled:
+        yield _shown(here)
     if index in DERIVED or index == 0xCF:
         yield Cause("never-writable", SURE, {"index": index})
     elif index in PMU_MSRS:
@@ -106,7 +114,8 @@ def _causes(profile: QemuProfile, index: int, value: int, here: RefusedHere | No
     elif index == 0x10A:
         if value and not value & ~SYNTHESISED:
             yield Cause("arch-capabilities-synthesised", SURE, {})
-        yield Cause("arch-capabilities-gate", PROBE, {})
+        if here is None or not here.settled:
+            yield Cause("arch-capabilities-gate", PROBE, {})
     elif index == 0x480 and value == 0:
         yield Cause("vmx-msrs-absent", LIKELY, {})
     elif index == 0x345:
@@ -115,6 +124,18 @@ def _causes(profile: QemuProfile, index: int, value: int, here: RefusedHere | No
         yield Cause("not-within-kvms-own", LIKELY, {"index": index})
     else:
         yield Cause("not-an-init-write", PROBE, {"index": index, "init": index in INIT_MSRS})
+
+
+def _shown(here: RefusedHere) -> Cause:
+    """What a vCPU of this host showed."""
+    found = here.verdict
+    if found.taken:
+        return Cause("vcpu-took-it", SURE, {"tried": found.tried, "taken": True})
+    if found.rule == ARCH_GATE:
+        return Cause("arch-capabilities-dropped", SURE, {"tried": found.tried})
+    if found.rule == ARCH_ABSENT:
+        return Cause("arch-capabilities-absent", SURE, {"tried": found.tried})
+    return Cause("vcpu-refused-it", SURE)
 
 
 def _secondary(profile: QemuProfile, high: int, here: RefusedHere | None) -> Iterator[Cause]:
@@ -154,6 +175,10 @@ def _remedies(profile: QemuProfile, index: int, value: int, here: RefusedHere | 
     if here is not None and here.cure is not None:
         cpu, names = here.cure
         yield Remedy("cpu-without", "guest-lacks", SURE, {"cpu": cpu, "names": list(names), "worked_out": True})
+    # what makes QEMU write this MSR left out of the -cpu: foretold to start, on this host
+    starts = None if here is None or not here.instead else here.instead[0].evidence
+    base = "host" if here is None else here.guest.request.text
+    known: Certainty = LIKELY if starts is None else SURE
     if here is None:
         yield Remedy("give-host", "nothing", SURE, {})
     if index in PMU_MSRS:
@@ -165,15 +190,16 @@ def _remedies(profile: QemuProfile, index: int, value: int, here: RefusedHere | 
         yield from _arch_capabilities(here)
         return
     if index == 0x345:
-        yield Remedy("pmu-off", "no-counters", LIKELY, {})
-        yield Remedy("cpu-without", "guest-lacks", LIKELY, {"cpu": "host,-pdcm", "names": ["pdcm"]})
+        yield Remedy("pmu-off", "no-counters", known, {"base": base, "starts": starts})
+        yield Remedy("cpu-without", "guest-lacks", LIKELY, {"cpu": f"{base},-pdcm", "names": ["pdcm"]})
     elif index == 0xE1:
         yield Remedy("newer-kernel", "host-reboot", LIKELY, {"version": ""})
     elif index in VMX_MSRS:
         yield from _nested(profile, index, value, here)
+        yield Remedy("cpu-without-vmx", "no-nested", SURE, {"base": base, "starts": starts})
     else:
         yield from _open_remedies(here.host if here is not None else None)
-    if here is not None and not here.refused:
+    if here is not None and not here.refused and not here.settled:
         yield Remedy("probe", "scratch-vm", SURE, {})
 
 
@@ -197,7 +223,6 @@ def _nested(profile: QemuProfile, index: int, value: int, here: RefusedHere | No
     elif index == 0x48E and (here is None or here.cure is None):
         params = {"cpu": "host,-vmx-rdseed-exit", "names": ["vmx-rdseed-exit"]}
         yield Remedy("cpu-without", "guest-lacks", LIKELY, params)
-    yield Remedy("cpu-without-vmx", "no-nested", SURE, {})
     if index == 0x480 and value == 0:
         yield Remedy("newer-qemu", "qemu-upgrade", LIKELY, {"version": ""})
         yield Remedy("nested-on", "module-reload", LIKELY, {})
@@ -211,15 +236,21 @@ def _nested(profile: QemuProfile, index: int, value: int, here: RefusedHere | No
 
 
 def _arch_capabilities(here: RefusedHere | None) -> Iterator[Remedy]:
-    yield Remedy("probe", "scratch-vm", SURE, {})
-    host = here.host if here is not None else None
-    without = f"{host.cpu if host is not None else 'host'},-arch-capabilities"
-    params = {"cpu": without, "names": ["arch-capabilities"], "since": "4.2"}
-    # KVM takes a 0 for an MSR that it lists, whatever the guest's CPUID
-    passes = host is not None and here is not None and bool(here.indexed) and _writes_zero(host, host.profile, without)
-    worked: dict[str, Any] = {**params, "worked_out": True}
-    yield Remedy("cpu-without", "mitigations", SURE if passes else LIKELY, worked if passes else params)
-    if host is None or _writes_zero(host, QemuProfile(label=_HIDES_FROM_AMD), host.cpu):
+    settled = here is not None and here.settled
+    if here is None or not settled or here.verdict.taken:
+        yield Remedy("probe", "scratch-vm", SURE, {})
+    if here is not None and settled and here.verdict.taken:
+        return  # it was another host: nothing here is to be cured
+    names, since = ["arch-capabilities"], "4.2"
+    if here is not None and here.instead:
+        (other,) = here.instead
+        params = {"cpu": other.request.text, "names": names, "since": since, "starts": other.evidence}
+        yield Remedy("cpu-without", "mitigations", SURE, params)
+    else:
+        base = "host" if here is None else here.guest.request.text
+        params = {"cpu": f"{base},-arch-capabilities", "names": names, "since": since}
+        yield Remedy("cpu-without", "mitigations", LIKELY, params)
+    if here is None or _writes_zero(here.host, QemuProfile(label=_HIDES_FROM_AMD), here.host.cpu):
         yield Remedy("machine-type", "guest-restart", LIKELY, {"version": "10.1"})
     yield Remedy("ignore-msrs", "hides-refusals", LIKELY, {})
 

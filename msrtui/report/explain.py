@@ -7,19 +7,16 @@ from typing import Any
 
 from msrtui.catalog import DecodedField, decode, names_of
 from msrtui.explain import messages as m
-from msrtui.explain.answer import Certainty, Diagnosis, FeatureHere, MsrHere, RefusedBit
+from msrtui.explain.answer import Certainty, Diagnosis
 from msrtui.explain.diagnosis import Explanation
-from msrtui.explain.naming import CONTROLS, refused_bits
-from msrtui.explain.on_host import RefusedHere
+from msrtui.explain.naming import CONTROLS
 from msrtui.kvm.collector import plain
 from msrtui.language import say as _
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.explain_causes import cause_text, msr_label
-from msrtui.report.explain_remedies import COSTS, RULES, remedy_text
+from msrtui.report.explain_causes import cause_text
+from msrtui.report.explain_remedies import COSTS, remedy_text
 from msrtui.report.explain_says import says
-from msrtui.report.heading import heading_lines
-from msrtui.report.shape import aligned, columns, counted, hexed, wrapped
-from msrtui.report.why import reason_text
+from msrtui.report.shape import columns, counted, hexed, wrapped
 
 WIDTH = 96
 _OTHERS = 12
@@ -38,7 +35,17 @@ _WEIGHTS: dict[m.Weight, str] = {
 _SURE: dict[Certainty, str] = {
     "sure": "Sure.",
     "likely": "Likely: it fits what the message says, and other things would too.",
-    "cannot be known without the probe": "Cannot be known without the probe, which tries the write on a scratch vCPU.",
+    "cannot be known without the probe": (
+        "Cannot be known without the probe, a scratch vCPU on the host that refused it: msrtui probe -o FILE."
+    ),
+}
+_TRIED = _("Sure for the host that was given: this very write was tried on a vCPU with that guest's CPUID.")
+_LOOKED_AT = _(
+    "Sure for the host that was given: a vCPU showed what its KVM keeps of the guest's CPUID and of this MSR."
+)
+_STARTS = {
+    "probe": _(" (worked out: it starts, as the vCPU showed)"),
+    "rule": _(" (worked out: it starts, by KVM's rules)"),
 }
 
 
@@ -82,44 +89,24 @@ def _document(each: Diagnosis, profile: QemuProfile) -> dict[str, Any]:
         "msr": hexed(each.msr),
         "value": hexed(each.value),
         "bits": [bit._asdict() for bit in each.bits],
-        "refused": [
-            {"bit": bit.bit, "name": bit.name, "rule": bit.rule, "text": RULES[bit.rule]} for bit in each.refused
-        ],
+        "refused": [],
         "remedies": [
             {"do": remedy_text(way), "cost": COSTS[way.cost], "certainty": way.certainty} for way in each.remedies
         ],
         "certainty": each.certainty,
         "causes": [{"id": cause.id, "certainty": cause.certainty, "text": cause_text(cause)} for cause in each.causes],
-        "host": _host_document(each),
+        "host": None,
         "text": " ".join((f"{says(each)}.", *(cause_text(cause) for cause in each.causes))),
+        **_host_members(each),
     }
 
 
-def _host_document(each: Diagnosis) -> dict[str, Any] | None:
+def _host_members(each: Diagnosis) -> dict[str, Any]:
     if each.host is None:
-        return None
-    document: dict[str, Any] = {"source": each.host.source.name}
-    write = each.write
-    if write is not None:
-        document |= {
-            "in_feature_list": write.listed,
-            "in_index_list": write.indexed,
-            "kvm": hexed(write.system),
-            "qemu_writes": hexed(write.written),
-            "written_by": [writer._asdict() for writer in write.writers],
-            "refused_behind": [hex(index) for index, _value, _broken in write.behind],
-        }
-    if each.access is not None:
-        document |= {
-            "in_index_list": each.access.indexed,
-            "in_feature_list": each.access.featured,
-            "ignore_msrs": each.access.ignore_msrs,
-        }
-    if each.features:
-        document["features"] = [
-            {"name": here.label, "kvm": here.kvm, "text": _feature_text(here, each)} for here in each.features
-        ]
-    return document
+        return {}
+    from msrtui.report.explain_host import host_document, refused_document  # dear to import, and needs a host
+
+    return {"refused": refused_document(each.refused), "host": host_document(each)}
 
 
 # --- for people --------------------------------------------------------------------------------------------------
@@ -147,12 +134,15 @@ def _in_full(each: Diagnosis, profile: QemuProfile) -> Iterator[str]:
         yield from _value_lines(each, profile)
     if each.host is not None:
         yield ""
-        yield from _host_lines(each, profile)
+        from msrtui.report.explain_host import host_lines  # dear to import, and needs a host
+
+        yield from host_lines(each, profile)
     yield ""
     yield "What to do, cheapest first"
     for place, way in enumerate(each.remedies, 1):
         helps = {"sure": "", "likely": " (likely to help)"}.get(way.certainty, "")
         worked = " (worked out: this KVM then takes the value)" if way.params.get("worked_out") else helps
+        worked = _STARTS.get(way.params.get("starts") or "", worked)
         worked = "" if way.cost == "nothing" else worked
         yield from wrapped(f"{remedy_text(way)}{worked}", f"  {place}. ", "     ", WIDTH)
         if way.cost != "nothing":
@@ -173,6 +163,8 @@ def _wrap(text: str, indent: str = "") -> Iterator[str]:
 
 
 def _how_sure(each: Diagnosis) -> str:
+    if each.write is not None and each.write.settled:
+        return _TRIED if each.write.verdict.tried else _LOOKED_AT
     if each.refused and each.host is not None:
         return "Sure for the host that was given: these are the rules that its KVM applies to its own value."
     if each.certainty == "sure" and each.features:
@@ -204,112 +196,6 @@ def _numbers(each: Diagnosis) -> list[DecodedField]:
     if each.msr is None or each.value is None or each.msr in CONTROLS:
         return []
     return [part for part in decode(each.msr, each.value) if part.field.width > 1]
-
-
-def _host_lines(each: Diagnosis, profile: QemuProfile) -> Iterator[str]:
-    assert each.host is not None
-    yield from heading_lines(each.host.source.name, each.host.about, each.host.profile)
-    made = each.host.conversation()
-    if made.ended is not None:
-        yield from _wrap(f"QEMU {made.profile.label} ends here: {plain(made.ended.text, 300)}", "  ")
-    if each.write is not None:
-        yield from _write_lines(each, each.write, profile)
-    if each.access is not None and each.msr is not None:
-        yield from _wrap(_access_text(each.access, each.msr), "  ")
-    for here in each.features[:_OTHERS]:
-        yield from wrapped(f"{plain(here.label, 60)}: {_feature_text(here, each)}", "  ", "    ", WIDTH)
-    if len(each.features) > _OTHERS:
-        yield f"  and {len(each.features) - _OTHERS} more"
-    system = None if each.msr is None or each.write is not None else each.host.system_value(each.msr)
-    if each.msr is not None and system is not None:
-        yield f"  KVM offers {system:#x} as MSR {msr_label(each.msr)}"
-    elif each.write is None and each.access is None and not each.features and made.ended is None:
-        yield "  This host has nothing to add to this message."
-
-
-def _write_lines(each: Diagnosis, write: RefusedHere, profile: QemuProfile) -> Iterator[str]:
-    assert each.value is not None
-    listed = {True: hexed(write.system) or "listed, not read", False: "no such feature MSR", None: "not known"}
-    rows = [("KVM offers", listed[write.listed])]
-    cpu = write.host.cpu
-    writes = hexed(write.written) or ("nothing" if write.writes_known else "not known")
-    rows.append((f"QEMU {write.host.profile.label} -cpu {plain(cpu, 40)} writes", writes))
-    rows.append(("the message has", hexed(each.value) or ""))
-    yield from aligned(rows)
-    if write.writers:
-        yield from _wrap(f"Exactly this value is what QEMU writes here: {_writers(write)}.", "  ")
-    else:
-        yield from _wrap(_NO_WRITER, "  ")
-    if each.refused:
-        yield "  Refused by this KVM:"
-        yield from aligned(_refused_rows(each.refused), "    ")
-    elif write.gated:
-        yield from _wrap(_GATED, "  ")
-    elif write.system is not None:
-        yield from _wrap(_ACCEPTED, "  ")
-    for index, value, broken in write.behind:
-        names = " ".join(bit.name for bit in refused_bits(profile, index, broken)[:6])
-        said = f"QEMU would also write {hex(value)} to {msr_label(index)}, which this KVM refuses too: {names}."
-        yield from _wrap(said, "  ")
-
-
-def _writers(write: RefusedHere) -> str:
-    """``5.2, 7.2 with -cpu host``; a ``-cpu`` is left out for versions that an earlier one has named."""
-    said: list[str] = []
-    named: set[str] = set()
-    for cpu in dict.fromkeys(writer.cpu for writer in write.writers):
-        versions = [writer.version for writer in write.writers if writer.cpu == cpu and writer.version not in named]
-        named |= set(versions)
-        if versions:
-            ordered = sorted(versions, key=lambda label: [int(part) for part in label.split(".")])
-            said.append(f"{', '.join(ordered)} with -cpu {plain(cpu, 40)}")
-    return "; ".join(said)
-
-
-def _refused_rows(refused: Sequence[RefusedBit]) -> Iterator[tuple[str, str, str]]:
-    """A row for each bit, and one for all bits of a field."""
-    fields: dict[tuple[str, str], list[RefusedBit]] = {}
-    for bit in refused:
-        fields.setdefault((bit.name, bit.rule), []).append(bit)
-    for bits in list(fields.values())[:_BITS]:
-        first, last = bits[0].bit, bits[-1].bit
-        yield (str(first) if first == last else f"{last}:{first}"), bits[0].name, RULES[bits[0].rule]
-    if len(fields) > _BITS:
-        yield "", f"and {len(fields) - _BITS} more", ""
-
-
-_NO_WRITER = _(
-    "No QEMU that msrtui knows writes exactly this value here: the message is of another host, of another -cpu or of"
-    " another state of this host."
-)
-_GATED = _("The value breaks no rule of KVM's that can be read; whether the guest's CPUID lets it through cannot be.")
-_ACCEPTED = _(
-    "By every rule that is known this KVM takes the value: it was another host that refused it, or this one in another"
-    " state."
-)
-
-
-def _access_text(here: MsrHere, index: int) -> str:
-    where = {True: "KVM lists it", False: "KVM does not list it", None: "whether KVM lists it is not known"}[
-        here.indexed
-    ]
-    feature = {True: ", as a feature MSR too", False: "", None: ""}[here.featured]
-    ignores = {
-        True: "ignore_msrs is on: reads give 0, writes are dropped.",
-        False: "ignore_msrs is off: a guest that touches an MSR which KVM does not have gets a fault.",
-        None: "What ignore_msrs is set to is not known.",
-    }[here.ignore_msrs]
-    return f"MSR {msr_label(index)}: {where}{feature}. {ignores}"
-
-
-def _feature_text(here: FeatureHere, each: Diagnosis) -> str:
-    if here.why is not None and each.host is not None:
-        said = reason_text(here.why, each.host.profile, each.host.about)
-    else:
-        said = {True: "KVM offers it", False: "KVM does not offer it", None: "not known"}[here.kvm]
-    if here.parameter is not None and here.parameter[0] not in said:
-        said += f"; {here.parameter[0]} is {here.parameter[1]}"
-    return said
 
 
 def _also(others: Sequence[Diagnosis], more: int) -> Iterator[str]:

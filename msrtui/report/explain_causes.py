@@ -55,6 +55,19 @@ CAUSES: Mapping[CauseId, str] = {
         " QEMU asks for that bit; some KVMs drop it from what they store. No value that can be read shows that, only a"
         " write to a vCPU does. Reports of this message did not find the cause."
     ),
+    "arch-capabilities-dropped": _(
+        "KVM drops arch-capabilities (7.EDX[29]) from the guest's CPUID while it advertises it, and for a guest without"
+        " it takes only 0 here. A scratch vCPU of this host showed that{tried}."
+    ),
+    "arch-capabilities-absent": _(
+        "The guest of this -cpu is not given arch-capabilities (7.EDX[29]), and for such a guest KVM takes only 0 here."
+        " A scratch vCPU of this host showed that{tried}."
+    ),
+    "vcpu-refused-it": _("A scratch vCPU of this host with that guest's CPUID refused this very write."),
+    "vcpu-took-it": _(
+        "This host's KVM takes the value from such a guest: a scratch vCPU showed that{tried}. So it was another host"
+        " that refused it, or this one in another state."
+    ),
     "arch-capabilities-synthesised": _(
         "The bits are among those that KVM sets itself, by the kernel's list of CPU bugs, even where the CPU has no"
         " such MSR (all of AMD's)."
@@ -246,6 +259,9 @@ _NOT_ALLOWED = _(
 )
 
 
+_TRIED = {False: _(", and refused this very write"), True: _(", and took this very write")}
+
+
 def cause_text(cause: Cause) -> str:
     """The sentence of one cause."""
     params = dict(cause.params)
@@ -263,6 +279,7 @@ def cause_text(cause: Cause) -> str:
         "value": "not known" if value is None else hex(value),
         "of_model": f" (of {plain(params['model'], 60)})" if params.get("model") else "",
         "has": "has" if params.get("known") else "has not got",
+        "tried": _TRIED[bool(params.get("taken"))] if params.get("tried") else "",
         "to": "none" if params.get("to") is None else str(params["to"]),
         "said": _ALLOWED if allows else _NOT_ALLOWED,
     }

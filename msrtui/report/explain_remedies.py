@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msrtui.explain.acceptance import AcceptanceRule
 from msrtui.explain.answer import CostId, Remedy, RemedyId
 from msrtui.kvm.collector import plain
 from msrtui.language import say as _
 
 REMEDIES: Mapping[RemedyId, str] = {
     "cpu-without": _("-cpu {cpu}{since}"),
-    "cpu-without-vmx": _("-cpu host,-vmx"),
-    "pmu-off": _("-cpu host,pmu=off"),
+    "cpu-without-vmx": _("-cpu {base},-vmx"),
+    "pmu-off": _("-cpu {base},pmu=off"),
     "outer-counters": _(
         "switch virtual performance counters on in the outer hypervisor (VMware: Virtualize CPU performance counters)"
     ),
@@ -23,7 +22,10 @@ REMEDIES: Mapping[RemedyId, str] = {
     "nothing": _("nothing: this line alone breaks nothing"),
     "silence": _("-cpu MODEL,-{name}: the same guest without the warning"),
     "smaller-model": _("a CPU model that every host can give (msrtui models HOST lists those that run)"),
-    "probe": _("msrtui probe on that host: writes each MSR to a scratch vCPU and says which bit is refused"),
+    "probe": _(
+        "msrtui probe -o FILE on that host: what a scratch vCPU takes (with --try each bit apart); then explain the"
+        " message with FILE as the host"
+    ),
     "give-host": _("give a host, live or a snapshot: msrtui explain … SOURCE holds the message against its KVM"),
     "compare-hosts": _("msrtui diff A B: which bits differ, at which layer, and what likely made them"),
     "libvirt-disable": _("in the guest's XML: {features}"),
@@ -66,22 +68,6 @@ COSTS: Mapping[CostId, str] = {
     "code-change": _("a change of that monitor's code"),
 }
 
-RULES: Mapping[AcceptanceRule, str] = {
-    "must-be-1-lost": _("KVM says that it must be 1, and the value lets it be 0"),
-    "may-be-1-not-offered": _("KVM does not offer this control"),
-    "not-a-subset": _("KVM does not have this bit in its own value"),
-    "never-writable": _("KVM takes no write to this MSR"),
-    "fixed-bit-missing": _("KVM wants this bit to be 1"),
-    "address-width-limit": _("KVM does not emulate a VMX of limited physical addresses"),
-    "revision-differs": _("it must equal KVM's own"),
-    "size-smaller": _("it must not be smaller than KVM's own"),
-    "count-larger": _("it must not be larger than KVM's own"),
-    "timer-rate-differs": _("it must equal KVM's own while the preemption timer is offered"),
-    "format-differs": _("it must be 0 or exactly KVM's own"),
-    "not-in-kvm": _("KVM offers no such MSR here"),
-}
-"""Why KVM refuses a bit. The rule is KVM's: arch/x86/kvm/vmx/nested.c and x86.c."""
-
 
 def remedy_text(remedy: Remedy) -> str:
     """What to do."""
@@ -93,6 +79,7 @@ def remedy_text(remedy: Remedy) -> str:
         name=names[0] if names else "",
         format="" if params.get("value") is None else f": here lbr-fmt={params['value']:#x}",
         cpu=plain(str(params.get("cpu", "")), 300),
+        base=plain(str(params.get("base", "host")), 300),
         since=f" (QEMU {since} and later)" if since else "",
         version=f", {version} or later" if version else "",
         at=version,

@@ -16,7 +16,7 @@ from msrtui.qemu.guest_cpuid import Changed
 from msrtui.qemu.probe import ProbeResult
 from msrtui.qemu.words import bits_of
 from msrtui.report.heading import heading
-from msrtui.report.refusals import bits_text, outcome_text, rule_text
+from msrtui.report.refusals import bits_text, outcome_text, prediction_document, rule_text
 from msrtui.report.sentences import names_in
 from msrtui.report.shape import aligned, counted, hexed, wrapped
 from msrtui.snapshot.model import About
@@ -231,8 +231,8 @@ def probe_document(source_name: str, probed: Probed, real: Agreement | None = No
         "batch": None,
         "writes": [_verdict_document(each, probed) for each in probed.prediction.verdicts],
         "bits": [],
-        "prediction": _prediction_document(probed.prediction),
-        "instead": [_prediction_document(each) for each in probed.instead],
+        "prediction": prediction_document(probed.prediction),
+        "instead": [prediction_document(each) for each in probed.instead],
         "with_qemu": None,
     }
     if result is not None and result.batch is not None:
@@ -305,20 +305,4 @@ def _verdict_document(verdict: Verdict, probed: Probed) -> dict[str, Any]:
         "rule": verdict.rule,
         "bits": list(bits_of(verdict.bits)),
         "text": rule_text(verdict, probed.profile),
-    }
-
-
-def _prediction_document(prediction: Prediction) -> dict[str, Any]:
-    refused = prediction.refused
-    return {
-        "cpu": prediction.request.text,
-        "outcome": prediction.outcome,
-        "evidence": prediction.evidence,
-        "msr": None if refused is None else hex(refused.index),
-        "value": None if refused is None else hex(refused.value),
-        "rule": None if refused is None else refused.rule,
-        "reason": prediction.reason,
-        "said": prediction.said,
-        "warnings": list(prediction.warnings),
-        "text": outcome_text(prediction),
     }

@@ -2,90 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from msrtui.catalog import bit_name, short_name
+from msrtui.catalog import short_name
 from msrtui.explain import predict, write_rules
-from msrtui.explain.predict import Prediction, Verdict
+from msrtui.explain.acceptance import (
+    ARCH_ABSENT,
+    ARCH_GATE,
+    NO_RULE,
+    PDCM_GATE,
+    PEBS_NEEDS,
+    TRUE_CONTROLS,
+    AcceptanceRule,
+    Refusal,
+)
+from msrtui.explain.naming import label, register_label
+from msrtui.explain.predict import Evidence, Prediction, Verdict
+from msrtui.language import say as _
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.words import bits_of
 from msrtui.report.heading import qemu_of
 from msrtui.report.shape import counted
 
-_CONTROLS = frozenset((0x48B, 0x48D, 0x48E, 0x48F, 0x490))
+RULES: Mapping[AcceptanceRule, str] = {
+    "must-be-1-lost": _("KVM says that it must be 1, and the value lets it be 0"),
+    "may-be-1-not-offered": _("no control that KVM offers"),
+    "not-a-subset": _("not in KVM's own value"),
+    "never-writable": _("KVM takes no write to this MSR"),
+    "fixed-bit-missing": _("KVM wants a 1 here"),
+    "address-width-limit": _("KVM does not emulate a VMX of limited physical addresses"),
+    "revision-differs": _("it must equal KVM's own"),
+    "size-smaller": _("it must not be smaller than KVM's own"),
+    "count-larger": _("it must not be larger than KVM's own"),
+    "timer-rate-differs": _("it must equal KVM's own while the preemption timer is offered"),
+    "format-differs": _("it must be 0 or exactly KVM's own"),
+    "not-in-kvm": _("KVM offers no such MSR here"),
+    "arch-capabilities-gate": _(
+        "KVM drops arch-capabilities (7.EDX[29]) from the guest's CPUID while it advertises it, and takes only 0 here"
+        " for a guest without it"
+    ),
+    "arch-capabilities-absent": _("only 0 is taken of a guest without arch-capabilities (7.EDX[29])"),
+    "pebs-needs": _("PEBS needs a guest with ds and dtes64"),
+    "pdcm-gate": _("only 0 is taken of a guest without pdcm"),
+    "no-rule": _("a vCPU with this CPUID refused it, and no rule that msrtui knows says why"),
+}
+"""Why KVM refuses bits, the bits in front. The rules are KVM's: arch/x86/kvm/vmx/nested.c, vmx/vmx.c and x86.c."""
+
+WHOLE = frozenset(("never-writable", "not-in-kvm", ARCH_GATE, ARCH_ABSENT, PDCM_GATE))
+"""Rules by which it is not this bit or that one, but the write."""
+
+EVIDENCE: Mapping[Evidence | None, str] = {
+    "probe": _(" (as the vCPU showed)"),
+    "rule": _(" (by KVM's rules)"),
+    None: "",
+}
 
 
 def bits_text(index: int, bits: int, profile: QemuProfile) -> str:
-    """The bits of an MSR by name: QEMU's, else the architecture's, else their numbers."""
-    words = {word.index: word for word in profile.tables.words if word.kind == "msr"}
-    names = []
+    """The bits of an MSR by name: QEMU's, else the architecture's, else their numbers; a field is named once."""
+    names: dict[str, None] = {}
     for bit in bits_of(bits):
-        if index in _CONTROLS:
+        if index in TRUE_CONTROLS:
             half, number = ("may be 1", bit - 32) if bit >= 32 else ("must be 1", bit)
-            named = words[index].bits.get(number) if index in words else None
-            names.append(f"{named or f'control {number}'} ({half})")
-            continue
-        named = words[index].bits.get(bit) if index in words else None
-        names.append(named or bit_name(index, bit) or f"bit {bit}")
-    shown = names[:8]
+            names[f"{label(profile, index, number)} ({half})"] = None
+        else:
+            names[register_label(profile, index, bit)] = None
+    shown = list(names)[:8]
     return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")
 
 
 def rule_text(verdict: Verdict, profile: QemuProfile) -> str:
     """Why KVM takes this write, refuses it, or why that is not known."""
     if verdict.taken:
-        return _TAKEN.get(verdict.rule, "KVM took it on a vCPU with this CPUID")
-    bits = bits_text(verdict.index, verdict.bits, profile)
+        if verdict.rule == write_rules.WITHIN and verdict.index in TRUE_CONTROLS:
+            return _("no control beyond what KVM offers, and all that must be 1")
+        return _TAKEN[verdict.rule]
     if verdict.taken is None:
-        return _OPEN.get(verdict.rule, "no rule decides it, and it was not tried")
-    return _REFUSED.get(verdict.rule, _refused_when_tried)(bits)
+        return _OPEN.get(verdict.rule, _("no rule decides it, and it was not tried"))
+    return "; ".join(_refusals(verdict.index, verdict.refused, profile)) or RULES[NO_RULE]
 
 
-def _refused_when_tried(bits: str) -> str:
-    return f"KVM refused it on a vCPU with this CPUID, and no rule that msrtui knows says why (bits: {bits or 'none'})"
+def _refusals(index: int, refused: tuple[Refusal, ...], profile: QemuProfile) -> Iterator[str]:
+    for each in refused:
+        said = RULES[each.rule]
+        yield said if each.rule in WHOLE else f"{bits_text(index, each.mask, profile)}: {said}"
 
 
 _TAKEN = {
-    write_rules.ANY_VALUE: "KVM takes any value here",
-    write_rules.ZERO: "0 is always taken",
-    write_rules.SUBSET: "no bit that KVM's own value lacks",
-    write_rules.CONTROLS: "no control beyond what KVM offers",
-    write_rules.FIXED0: "it has every bit that KVM wants to be 1",
-    write_rules.VMX_BASIC: "nothing beyond KVM's own value",
-    write_rules.VMX_MISC: "nothing beyond KVM's own value",
-    write_rules.PDCM_GATE: "no more than KVM's own value, and the guest has PDCM",
-    write_rules.ARCH_GATE: "KVM takes any value for a guest whose CPUID has arch-capabilities (7.EDX[29])",
-}
-_REFUSED: dict[str, Callable[[str], str]] = {
-    write_rules.SUBSET: lambda bits: f"KVM's own value lacks {bits}",
-    write_rules.CONTROLS: lambda bits: f"KVM does not offer, or insists on, {bits}",
-    write_rules.FIXED0: lambda bits: f"KVM wants these to be 1: {bits}",
-    write_rules.VMX_BASIC: lambda bits: f"KVM's own value has not the same {bits}",
-    write_rules.VMX_MISC: lambda bits: f"KVM's own value has not the same {bits}",
-    write_rules.NEVER: lambda _: "KVM never lets this one be written: it derives it",
-    write_rules.LBR_FORMAT: lambda bits: f"the LBR format must be 0 or KVM's own ({bits})",
-    write_rules.PEBS_FORMAT: lambda bits: f"PEBS must be off or KVM's own format ({bits})",
-    write_rules.PEBS_NEEDS: lambda _: "PEBS needs a guest with ds and dtes64",
-    write_rules.ARCH_GATE: lambda _: (
-        "KVM drops arch-capabilities (7.EDX[29]) from the guest's CPUID while it advertises it, and takes only 0 here "
-        "for a guest without it"
+    write_rules.ANY: _("KVM takes any value here"),
+    write_rules.ZERO: _("0 is always taken"),
+    write_rules.WITHIN: _("nothing in it that KVM's own value forbids"),
+    PDCM_GATE: _("no more than KVM's own value, and the guest has PDCM"),
+    ARCH_GATE: _("KVM takes any value for a guest whose CPUID has arch-capabilities (7.EDX[29])"),
+    predict.TRIED: _("KVM took it on a vCPU with this CPUID"),
+    predict.NO_GATE: _(
+        "this KVM takes any value here, also for a guest whose CPUID lacks arch-capabilities (7.EDX[29])"
     ),
+    predict.IGNORED: _("KVM takes it and drops the value: it would refuse, and kvm.ignore_msrs hides that"),
 }
 _OPEN = {
-    predict.NOT_NATIVE: (
+    predict.NOT_NATIVE: _(
         "KVM offers arch-capabilities (7.EDX[29]) where the CPU itself lacks it: most KVM emulate it for the guest, "
         "some drop it and then refuse every value but 0; only a vCPU shows which"
     ),
-    predict.NOT_TRIED: "the vCPU that was probed does not show whether KVM keeps arch-capabilities for this guest",
-    write_rules.NO_SYSTEM_VALUE: "KVM's own value is not known",
-    write_rules.PDCM_GATE: "without PDCM in the guest's CPUID it depends on the kernel whether more than 0 is taken",
-    write_rules.PEBS_NEEDS: "whether KVM keeps ds and dtes64 for this guest is not known",
-    write_rules.VMX_MISC: "another rate of the preemption timer is taken only without that timer",
-    write_rules.NO_RULE: "msrtui knows no rule for this MSR, and does not try it",
-    predict.FULL_STATE: "before 5.0 QEMU writes the feature MSRs among the vCPU's whole state, which msrtui does not",
-    predict.WORDS_NOT_KNOWN: "the source does not hold enough to work out what this guest gets",
-    predict.NO_VM: "KVM refused to make the VM or its vCPU, so no guest starts now; msrtui doctor may say why",
-    predict.CPUID_REFUSED: "KVM refused this guest's CPUID, which QEMU takes for an error of its own",
+    predict.NOT_TRIED: _("the vCPU that was probed does not show whether KVM keeps arch-capabilities for this guest"),
+    write_rules.NO_SYSTEM_VALUE: _("KVM's own value is not known"),
+    PDCM_GATE: _("without PDCM in the guest's CPUID it depends on the kernel whether more than 0 is taken"),
+    PEBS_NEEDS: _("whether KVM keeps ds and dtes64 for this guest is not known"),
+    "timer-rate-differs": _("another rate of the preemption timer is taken only without that timer"),
+    NO_RULE: _("msrtui knows no rule for this MSR, and does not try it"),
+    predict.FULL_STATE: _(
+        "before 5.0 QEMU writes the feature MSRs among the vCPU's whole state, which msrtui does not"
+    ),
+    predict.WORDS_NOT_KNOWN: _("the source does not hold enough to work out what this guest gets"),
+    predict.NO_VM: _("KVM refused to make the VM or its vCPU, so no guest starts now; msrtui doctor may say why"),
+    predict.CPUID_REFUSED: _("KVM refused this guest's CPUID, which QEMU takes for an error of its own"),
 }
 
 
@@ -97,7 +129,7 @@ def reason_text(reason: str | None) -> str:
 def outcome_text(prediction: Prediction) -> str:
     """The prediction as one sentence, without a full stop."""
     who = f"{qemu_of(prediction.profile)} with -cpu {prediction.request.text}"
-    by = {"probe": " (as the vCPU showed)", "rule": " (by KVM's rules)"}.get(prediction.evidence or "", "")
+    by = EVIDENCE[prediction.evidence]
     match prediction.outcome:
         case "starts":
             count = len(prediction.verdicts)
@@ -112,3 +144,20 @@ def outcome_text(prediction: Prediction) -> str:
             said = " ".join(prediction.said.split()) or "at one of the MSRs that it writes"
             return f"{who} {prediction.outcome}, saying: {said}"
     return f"What comes of {who} is not known: {reason_text(prediction.reason)}"
+
+
+def prediction_document(prediction: Prediction) -> dict[str, Any]:
+    """The prediction for programs."""
+    refused = prediction.refused
+    return {
+        "cpu": prediction.request.text,
+        "outcome": prediction.outcome,
+        "evidence": prediction.evidence,
+        "msr": None if refused is None else hex(refused.index),
+        "value": None if refused is None else hex(refused.value),
+        "rule": None if refused is None else refused.rule,
+        "reason": prediction.reason,
+        "said": prediction.said,
+        "warnings": list(prediction.warnings),
+        "text": outcome_text(prediction),
+    }

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from command_line import EPYC, NOT_ALLOWED, SKYLAKE, msrtui, one_sentence
 from contract_shapes import is_flag, is_hex, is_number, is_text, keys, one_of
+from probed import probed_snapshot
+from vcpus import without_arch_capabilities
 
 from msrtui.cli.__main__ import main
 
@@ -61,6 +63,25 @@ def test_a_host_is_held_against_it(place: list[str], capsys: pytest.CaptureFixtu
         (55, "vmx-exit-clear-bndcfgs", "may-be-1-not-offered")
     ]
     assert found["certainty"] == "sure"
+
+
+def test_a_host_that_was_probed_tells_what_no_list_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    message = "qemu-system-x86_64: error: failed to set MSR 0x10a to 0x69"
+    open_question = document(capsys, "explain", "--qemu", "7.2", message, EPYC)
+    assert open_question["certainty"] == "cannot be known without the probe"
+    assert (open_question["refused"], open_question["host"]["taken"]) == ([], None)
+    probed = str(probed_snapshot(EPYC, tmp_path, without_arch_capabilities))
+    found = document(capsys, "explain", "--qemu", "7.2", message, probed)
+    check(found)
+    assert (found["known"], found["certainty"]) == (True, "sure")
+    assert [(bit["bit"], bit["rule"]) for bit in found["refused"]] == [
+        (bit, "arch-capabilities-gate") for bit in (0, 3, 5, 6)
+    ]
+    cure = "-cpu host,-arch-capabilities (QEMU 4.2 and later)"
+    assert {"do": cure, "certainty": "sure"}.items() <= found["remedies"][1].items()
+    assert main(["explain", "--qemu", "7.2", message, probed]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "This is what QEMU 7.2 with -cpu host does here: it aborts with this message (as the vCPU showed)." in out
 
 
 def test_an_unknown_message_is_exit_1_with_what_can_be_decoded(capsys: pytest.CaptureFixture[str]) -> None:

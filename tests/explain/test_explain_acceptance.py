@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from msrtui.explain.acceptance import DERIVED, KNOWN, VMX_MSRS, Refusal, gated, refusals
+from msrtui.explain.acceptance import DERIVED, KNOWN, VMX_MSRS, Refusal, refusals, undecided
 
 PIN, BASIC, MISC = 0xFF_0000_0016, 0xD8_1000_11E5_7ED0, 0x2000_01E5
 
@@ -23,7 +23,9 @@ PIN, BASIC, MISC = 0xFF_0000_0016, 0xD8_1000_11E5_7ED0, 0x2000_01E5
         # what is made of others
         (0x481, PIN, PIN, {"never-writable": PIN}),
         (0x487, 1, 1, {"never-writable": 1}),
-        (0xCF, 1, 1, {"never-writable": 1}),
+        (0xCF, None, 1, {"never-writable": 1}),
+        (0xCF, None, 0, {"never-writable": (1 << 64) - 1}),
+        (0xCF, 1, 1, {}),  # of a KVM that had it no rule is known
         # BASIC
         (0x480, BASIC, BASIC, {}),
         (0x480, BASIC, BASIC & ~(1 << 55), {}),
@@ -38,7 +40,7 @@ PIN, BASIC, MISC = 0xFF_0000_0016, 0xD8_1000_11E5_7ED0, 0x2000_01E5
         (0x485, MISC, MISC | 1 << 15, {"not-a-subset": 1 << 15}),
         (0x485, MISC, MISC | 1 << 16, {"count-larger": 0x1FF << 16}),
         (0x485, MISC, MISC | 1 << 40, {"revision-differs": 1 << 40}),
-        (0x485, MISC, MISC ^ 1, {"timer-rate-differs": 0x1F}),
+        (0x485, MISC, MISC ^ 1, {}),  # which these two values do not decide
         # FIXED0, and masks
         (0x486, 0x80000021, 0x80000031, {}),
         (0x486, 0x80000021, 0x80000001, {"fixed-bit-missing": 0x20}),
@@ -57,10 +59,11 @@ PIN, BASIC, MISC = 0xFF_0000_0016, 0xD8_1000_11E5_7ED0, 0x2000_01E5
         (0x345, 0x2005, 0x1000, {"not-a-subset": 0x1000}),
         (0x345, 0x2345, 0x0345, {}),
         (0x345, 0x2345, 0x0205, {"format-differs": 0x4FC0}),
+        (0x345, 0x2005, 0x2007, {"format-differs": 0x3F}),  # of a format no bit for itself
     ],
 )
 def test_a_value_breaks_the_rules_that_it_breaks_with_these_bits(
-    index: int, system: int, written: int, broken: dict[str, int]
+    index: int, system: int | None, written: int, broken: dict[str, int]
 ) -> None:
     assert {each.rule: each.mask for each in refusals(index, system, written)} == broken
 
@@ -82,5 +85,7 @@ def test_of_other_msrs_nothing_is_said() -> None:
     assert refusals(0x345, None, 0x2000) == ()
 
 
-def test_the_guests_cpuid_decides_too_about_two_msrs_unless_the_value_is_0() -> None:
-    assert [gated(0x10A, 0x69), gated(0x10A, 0), gated(0x345, 0x2000), gated(0x48B, 1)] == [True, False, True, False]
+def test_another_rate_of_the_preemption_timer_hangs_on_what_was_written_before() -> None:
+    assert undecided(0x485, MISC, MISC ^ 1) == (Refusal("timer-rate-differs", 0x1F),)
+    assert undecided(0x485, MISC, MISC & ~(1 << 29)) == ()
+    assert undecided(0x48D, PIN, PIN ^ 1) == ()

@@ -10,6 +10,7 @@ import pytest
 
 from msrtui.explain.diagnosis import Explanation, explain
 from msrtui.explain.on_host import Host
+from msrtui.explain.predict import NOT_NATIVE
 from msrtui.kvm.recorded import RecordedHost, RecordedList, RecordedMsr, Recording
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.explain import explain_document, explain_text
@@ -129,12 +130,18 @@ def test_a_capability_that_kvm_synthesised_is_written_by_old_versions_and_only_t
     found = refused(0x10A, 0x69, source(EPYC))
     assert found.write.writers[0] == ("7.2", "host")
     assert {writer.version for writer in found.write.writers} == {"7.2", "6.2", "5.2"}
-    assert found.write.gated
+    assert (found.write.verdict.taken, found.write.verdict.rule) == (None, NOT_NATIVE)
+    assert (found.write.settled, found.write.same) == (False, False)
     assert found.refused == ()
     assert found.certainty == "cannot be known without the probe"
     ways = {way.id: way for way in found.remedies}
     assert ways["cpu-without"].params["cpu"] == "host,-arch-capabilities"
-    assert ways["cpu-without"].certainty == "sure", "QEMU then writes 0, which KVM takes for a listed MSR"
+    assert ways["cpu-without"].certainty == "sure", "QEMU then writes 0, which KVM takes of every guest"
+    assert ways["cpu-without"].params["starts"] == "rule"
+    text = explain_text("x", Explanation(found, (found,), 0, ()), QemuProfile("7.2"))
+    assert "Cannot be known without the probe" in text
+    assert "msrtui probe -o FILE" in text
+    assert "(worked out: it starts, by KVM's rules)" in " ".join(text.split())
     assert "machine-type" in ways
 
 
@@ -170,7 +177,7 @@ def test_what_would_be_refused_behind_the_first_is_named_too() -> None:
     """KVM stops at the first; QEMU names no other."""
     msrs = {**recording(OLD).msrs, 0x48B: RecordedMsr(1, REPORTED), 0x48D: RecordedMsr(1, 0x7F_0000_003F)}
     found = refused(0x48D, 0x56_0000_0016, unlisted(0x48B, source(OLD, msrs=msrs)))
-    assert [hex(index) for index, _value, _broken in found.write.behind] == ["0x48b"]
+    assert [(hex(each.index), each.taken) for each in found.write.behind] == [("0x48b", False)]
 
 
 def test_the_feature_of_a_warning_is_looked_up_on_the_host() -> None:

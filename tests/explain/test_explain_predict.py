@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from vcpus import Entries, Vcpu, as_set, without_arch_capabilities
 
-from msrtui.explain import write_rules
+from msrtui.explain.acceptance import ARCH_ABSENT, ARCH_GATE, NO_RULE
 from msrtui.explain.predict import (
     CPUID_REFUSED,
     FULL_STATE,
+    IGNORED,
+    NO_GATE,
     NO_VM,
     NOT_NATIVE,
     NOT_TRIED,
+    TRIED,
     Facts,
     Prediction,
     predict,
@@ -109,7 +112,7 @@ def test_what_was_measured_on_a_kvm_that_drops_the_bit_is_told_before(
         return
     assert found.outcome == "aborts"
     assert found.refused is not None
-    assert (found.refused.index, found.refused.value, found.refused.rule) == (0x10A, value, write_rules.ARCH_GATE)
+    assert (found.refused.index, found.refused.value, found.refused.rule) == (0x10A, value, ARCH_GATE)
     assert found.said == f"qemu-system-x86_64: error: failed to set MSR 0x10a to {value:#x}"
 
 
@@ -129,12 +132,36 @@ def test_a_kvm_that_keeps_the_bit_starts() -> None:
 
 def test_an_older_kernel_takes_it_even_where_the_bit_is_dropped() -> None:
     facts = _facts(Vcpu(AMD, without_arch_capabilities, gate=False), "host")
-    assert _predicted(AMD, "7.2", "host", facts).outcome == "starts"
+    found = _predicted(AMD, "7.2", "host", facts)
+    assert (found.outcome, found.evidence, found.verdicts[0].rule) == ("starts", "probe", NO_GATE)
 
 
 def test_with_ignore_msrs_kvm_takes_and_drops_it() -> None:
     facts = _facts(Vcpu(AMD, without_arch_capabilities), "host")
-    assert _predicted(AMD, "7.2", "host", facts, ignore_msrs=True).outcome == "starts"
+    found = _predicted(AMD, "7.2", "host", facts, ignore_msrs=True)
+    assert (found.outcome, found.verdicts[0].rule) == ("starts", IGNORED)
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_a_guest_that_never_had_the_bit_is_not_said_to_have_lost_it(write: bool) -> None:
+    """4.0 lets a guest have bits of 0x10a without the CPUID bit that announces it."""
+    facts = _facts(Vcpu(AMD), "EPYC,+rdctl-no", label="4.0", write=write)
+    found = _predicted(AMD, "4.0", "EPYC,+rdctl-no", facts)
+    assert found.refused is not None
+    assert (found.refused.index, found.refused.rule, found.evidence) == (0x10A, ARCH_ABSENT, "probe")
+
+
+def test_what_a_vcpu_took_and_no_rule_decides_is_said_to_be_tried() -> None:
+    facts = _facts(Vcpu(AMD, without_arch_capabilities, gate=False), "host", write=True)
+    verdict = _predicted(AMD, "7.2", "host", facts).verdicts[0]
+    assert (verdict.taken, verdict.rule, verdict.tried) == (True, TRIED, True)
+
+
+def test_the_bits_that_were_refused_one_by_one_count_more_than_the_rules() -> None:
+    vcpu = Vcpu(RAPIDS, refuses=lambda write: write[0] == 0x10A and bool(write[1] & 1 << 3))
+    found = _predicted(RAPIDS, "7.2", "host", _facts(vcpu, "host", write=True))
+    assert found.refused is not None
+    assert [(each.rule, each.mask) for each in found.refused.refused] == [(NO_RULE, 1 << 3)]
 
 
 @pytest.mark.parametrize(("keep", "outcome"), [(as_set, "starts"), (without_arch_capabilities, "aborts")])
@@ -162,7 +189,7 @@ def test_a_write_that_was_tried_counts_more_than_any_rule() -> None:
     assert _predicted(RAPIDS, "7.2", "EPYC").outcome == "starts"
     found = _predicted(RAPIDS, "7.2", "EPYC", _facts(vcpu, "EPYC", write=True))
     assert found.refused is not None
-    assert (found.outcome, found.refused.index, found.refused.rule) == ("aborts", 0x8B, write_rules.NO_RULE)
+    assert (found.outcome, found.refused.index, found.refused.rule) == ("aborts", 0x8B, NO_RULE)
     assert remedies(found, RAPIDS) == ()
 
 
@@ -178,6 +205,25 @@ def test_a_control_that_kvm_does_not_offer_aborts_by_the_rule_alone() -> None:
     assert (found.refused.index, found.refused.bits) == (0x486, 1 << 30)
     (other,) = remedies(found, host)
     assert other.request.text.endswith(",-vmx")
+
+
+def test_of_the_bits_that_a_rule_names_those_count_that_the_vcpu_minded() -> None:
+    recording = SKYLAKE.recording
+    fixed = recording.msrs[0x486].value
+    assert fixed is not None
+    host = RecordedHost(replace(recording, msrs={**recording.msrs, 0x486: RecordedMsr(1, fixed | 0b11 << 29)}))
+    vcpu = Vcpu(host, refuses=lambda write: write[0] == 0x486 and not write[1] & 1 << 30)
+    by_rule = _predicted(host, "7.2", "Haswell,+vmx,-arch-capabilities")
+    shown = _predicted(
+        host,
+        "7.2",
+        "Haswell,+vmx,-arch-capabilities",
+        _facts(vcpu, "Haswell,+vmx,-arch-capabilities", write=True),
+    )
+    assert by_rule.refused is not None
+    assert shown.refused is not None
+    assert by_rule.refused.refused == (("fixed-bit-missing", 0b11 << 29),)
+    assert shown.refused.refused == (("fixed-bit-missing", 1 << 30),)
 
 
 def test_vmx_on_a_host_that_offers_it_starts_by_the_rules() -> None:

@@ -13,7 +13,8 @@ from msrtui.explain.diagnosis import explain
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.explain import explain_document, explain_text
 from msrtui.report.explain_causes import CAUSES, cause_text
-from msrtui.report.explain_remedies import COSTS, REMEDIES, RULES
+from msrtui.report.explain_remedies import COSTS, REMEDIES
+from msrtui.report.refusals import RULES
 
 QEMU = QemuProfile()
 SWITCHES = "kvm_" + "pvm"  # the name of one odd KVM; an answer goes by what KVM says, not by who it is

@@ -8,6 +8,7 @@ import pytest
 from vcpus import Vcpu, without_arch_capabilities
 
 from msrtui.explain import predict, write_rules
+from msrtui.explain.acceptance import ARCH_GATE, NO_RULE, PDCM_GATE, PEBS_NEEDS, Refusal
 from msrtui.explain.predict import Facts, Prediction, Verdict
 from msrtui.explain.probing import Probed, judge, take
 from msrtui.host.start import Started
@@ -110,11 +111,18 @@ def test_the_plan_says_what_will_be_done_and_what_not() -> None:
 def test_every_id_of_a_reason_has_a_sentence_of_its_own() -> None:
     reasons = (
         predict.FULL_STATE, predict.WORDS_NOT_KNOWN, predict.NO_VM, predict.CPUID_REFUSED, predict.NOT_NATIVE,
-        predict.NOT_TRIED, write_rules.NO_SYSTEM_VALUE, write_rules.PDCM_GATE, write_rules.PEBS_NEEDS,
-        write_rules.VMX_MISC, write_rules.NO_RULE,
+        predict.NOT_TRIED, write_rules.NO_SYSTEM_VALUE, PDCM_GATE, PEBS_NEEDS, "timer-rate-differs", NO_RULE,
     )  # fmt: skip
     assert len({reason_text(reason) for reason in reasons}) == len(reasons)
     assert reason_text(None) not in {reason_text(reason) for reason in reasons}
+
+
+def test_every_rule_by_which_a_write_is_taken_has_a_sentence_of_its_own() -> None:
+    rules = (
+        write_rules.ANY, write_rules.ZERO, write_rules.WITHIN, PDCM_GATE, ARCH_GATE, predict.TRIED, predict.NO_GATE,
+        predict.IGNORED,
+    )  # fmt: skip
+    assert len({rule_text(Verdict(0x10A, 1, True, rule), PROFILE) for rule in rules}) == len(rules)
 
 
 def test_the_bits_of_a_control_say_which_half_they_are_of() -> None:
@@ -125,10 +133,21 @@ def test_the_bits_of_a_control_say_which_half_they_are_of() -> None:
 @pytest.mark.parametrize(
     ("verdict", "said"),
     [
-        (Verdict(0x491, 1, False, write_rules.SUBSET, 1), "KVM's own value lacks vmx-eptp-switching"),
-        (Verdict(0x8B, 1, True, write_rules.ANY_VALUE), "KVM takes any value here"),
-        (Verdict(0x8B, 1, False, write_rules.NO_RULE), "no rule that msrtui knows says why (bits: none)"),
-        (Verdict(0xCF, 1, None, write_rules.NO_RULE), "msrtui knows no rule for this MSR"),
+        (
+            Verdict(0x491, 1, False, "not-a-subset", (Refusal("not-a-subset", 1),)),
+            "vmx-eptp-switching: not in KVM's own value",
+        ),
+        (
+            Verdict(0x48D, 0, False, "must-be-1-lost", (Refusal("must-be-1-lost", 2), Refusal("no-rule", 1 << 39))),
+            "DEFAULT1_1 (must be 1): KVM says that it must be 1, and the value lets it be 0; "
+            "vmx-posted-intr (may be 1): a vCPU with this CPUID refused it, and no rule that msrtui knows says why",
+        ),
+        (Verdict(0x480, 0, False, "size-smaller", (Refusal("size-smaller", 0x1FFF << 32),)), "VMCS_SIZE: it must not"),
+        (Verdict(0x8B, 1, True, write_rules.ANY), "KVM takes any value here"),
+        (Verdict(0x48D, 1, True, write_rules.WITHIN), "no control beyond what KVM offers"),
+        (Verdict(0x480, 1, True, write_rules.WITHIN), "nothing in it that KVM's own value forbids"),
+        (Verdict(0x8B, 1, False, NO_RULE), "no rule that msrtui knows says why"),
+        (Verdict(0xCF, 1, None, NO_RULE), "msrtui knows no rule for this MSR"),
     ],
 )
 def test_each_write_says_why(verdict: Verdict, said: str) -> None:
