@@ -81,7 +81,7 @@ def _lines() -> Iterator[str]:
         yield from roff.tagged(_invocation(action), _meaning(app, action))
     yield roff.heading("COMMANDS")
     for each in commands:
-        yield from _command(each)
+        yield from _command(each, app)
     yield roff.heading("KEYS")
     yield from _keys()
     yield roff.heading("KEYS OF THE COMPARE SCREEN")
@@ -101,12 +101,16 @@ def _keys(*, compare: bool = False) -> Iterator[str]:
         yield from roff.tagged(roff.bold(key.shown), key.help)
 
 
-def _command(made: Parser) -> Iterator[str]:
+def _command(made: Parser, app: Parser) -> Iterator[str]:
     yield roff.heading(made.prog, sub=True)
     yield from roff.paragraphs(made.description or "")
     yield ".PP"
     yield _usage(made)
     yield from _options(made)
+    shared = {action.dest: action.help for action in _actions(app, profile=True)}
+    for action in _actions(made, profile=True):
+        if action.help != shared[action.dest]:  # what this command has otherwise, as another default
+            yield from roff.tagged(_invocation(action), _meaning(made, action))
     # what every command says of its exit status stands once, at the end
     yield from roff.paragraphs((made.epilog or "").removesuffix(EXITS))
 

@@ -71,8 +71,11 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for programs: JSON, stable, complete")
 
 
-def add_profile(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    """The options that say which QEMU is meant; ``several``: ``--qemu`` may be given more than once."""
+def add_profile(parser: argparse.ArgumentParser, *, several: bool = False, machine: str = "none") -> None:
+    """The options that say which QEMU is meant.
+
+    ``several``: ``--qemu`` may be given more than once. ``machine`` is the default of ``--machine``.
+    """
     group = parser.add_argument_group("which QEMU")
     group.add_argument(
         "--qemu",
@@ -81,7 +84,8 @@ def add_profile(parser: argparse.ArgumentParser, *, several: bool = False) -> No
         default=None if several else DEFAULT_VERSION,
         help=f"its version, or auto: that of a QEMU that runs or is installed here (default {DEFAULT_VERSION})",
     )
-    group.add_argument("--machine", metavar="TYPE", default="none", help="none, pc, q35, pc-q35-7.2 … (default none)")
+    types = "pc, q35, pc-q35-7.2 …" if machine != "none" else "none, pc, q35, pc-q35-7.2 …"
+    group.add_argument("--machine", metavar="TYPE", default=machine, help=f"{types} (default {machine})")
     group.add_argument("--irqchip", choices=("on", "split", "off"), default="on", help="kernel-irqchip (default on)")
     group.add_argument("--cpu-pm", action="store_true", help="as with -overcommit cpu-pm=on")
     group.add_argument("--pmu", choices=("on", "off"), help="the CPU's pmu (default: as that QEMU sets it)")

@@ -28,7 +28,7 @@ refuses one, each bit apart, on vCPUs of their own. Only feature MSRs (0x8b, 0xc
 The guest's CPUID is KVM's own table with the feature registers of this -cpu; family, topology, cache leaves and the
 sizes of XSAVE areas are as KVM gave them.
 
-The machine is pc where --machine names none: without a machine QEMU makes no vCPU.
+The machine must be one: with -machine none QEMU makes no vCPU.
 
 A SOURCE other than live is a snapshot with a probe in it, which -o saves: it is shown again, and another --cpu is
 predicted from it as far as what was heard carries over.
@@ -40,8 +40,8 @@ predicted from it as far as what was heard carries over.
 "rule", "reason", "said", "warnings", "text"}, "instead", "with_qemu"}]}; outcome is "starts", "aborts", "ends" or
 "not known". What it will do is said on stderr then.
 
-exit status: 0 it starts, 1 it would abort or end, or --with-qemu did not go as predicted, 2 not known, or it could not
-be done (one sentence on stderr), 130 on Ctrl+C"""
+exit status: 0 it starts, 1 it would abort or end, or --with-qemu did not go as predicted, 2 it is not known (what was
+heard and why is printed as ever) or it could not be done (one sentence on stderr alone), 130 on Ctrl+C"""
 
 _DEFAULT_MACHINE = "pc"
 
@@ -58,7 +58,7 @@ def parser() -> Parser:
     made.add_argument("--with-qemu", action="store_true", help="also start the real QEMU of that version, and compare")
     made.add_argument("--binary", metavar="PATH", help="the QEMU for --with-qemu (default: an installed one)")
     add_json(made)
-    add_profile(made)
+    add_profile(made, machine=_DEFAULT_MACHINE)
     made.set_defaults(qemu=None, machine=None)
     return made
 

@@ -50,6 +50,11 @@ def test_every_command_with_its_options_and_their_help_stands_in_it(shown: str) 
             assert text in shown, (parser.prog, action.dest)
 
 
+def test_what_a_command_has_otherwise_than_the_others_stands_in_its_part_and_nowhere_else() -> None:
+    parts = dict(zip((made.prog for made in parsers()[1:]), man.page().split('.SS "')[1:], strict=False))
+    assert [prog for prog, part in parts.items() if "default pc)" in part] == ["msrtui probe"]
+
+
 def test_each_commands_own_options_stand_in_its_own_part() -> None:
     page = man.page()
     for parser in parsers()[1:]:

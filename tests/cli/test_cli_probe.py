@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 from command_line import EPYC, SKYLAKE, msrtui, one_sentence
+from probed import probed_snapshot
 from vcpus import Vcpu, without_arch_capabilities
 
 from msrtui.cli.__main__ import main
+from msrtui.cli.probe import parser
 from msrtui.explain.probing import probed_cpu, take
 from msrtui.host.qemus import version_of
 from msrtui.kvm.live import LiveHost
@@ -138,6 +140,21 @@ def test_a_request_that_cannot_be_is_refused_before_any_vm_is_made(
     out, err = capsys.readouterr()
     assert out == ""
     assert said in err
+
+
+def test_the_help_names_the_machine_that_is_meant_and_what_each_status_means() -> None:
+    said = " ".join(parser().format_help().split())
+    assert "--machine TYPE pc, q35, pc-q35-7.2 … (default pc)" in said
+    assert "default none" not in said
+    assert "2 it is not known (what was heard and why is printed as ever) or it could not be done" in said
+
+
+def test_what_is_not_known_is_printed_as_ever_with_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(probed_snapshot(EPYC, tmp_path, without_arch_capabilities, cpus=["EPYC"]))
+    assert main(["probe", path, "--cpu", "host"]) == 2
+    out, err = capsys.readouterr()
+    assert "is not known: the vCPU that was probed does not show" in " ".join(out.split())
+    assert err == ""
 
 
 def test_on_this_machine_it_says_first_what_it_will_do(live_kvm: LiveHost) -> None:
