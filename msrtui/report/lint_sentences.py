@@ -129,6 +129,15 @@ def _pdcm(p: Params) -> Said:
     return Said(text, "QEMU 5.2 and later write 0; of an older one leave the PMU out: -cpu host,pmu=off.")
 
 
+def _refused(p: Params) -> Said:
+    text = (
+        f"0x10a (ARCH_CAPABILITIES) is {hex(p['value'])} for KVM and it offers arch-capabilities (7.EDX[29]), but a "
+        "vCPU that was probed lost that bit and reads 0: KVM refuses what QEMU writes, with  failed to set MSR 0x10a  "
+        "and an abort."
+    )
+    return Said(text, "Leave it out: -cpu host,-arch-capabilities (QEMU 4.2 and later).")
+
+
 def _may_be_refused(p: Params) -> Said:
     text = (
         f"0x10a (ARCH_CAPABILITIES) is {hex(p['value'])} for KVM, the CPU has none, and {plain(p['module'], 40)} is "
@@ -292,6 +301,7 @@ _SAYS: Mapping[str, Say] = {
     "pmu-off-but-offered": fixed_text(
         "kvm.enable_pmu is off, and KVM still offers a part of the PMU.", "Capture the host again; else leave pmu off."
     ),
+    "arch-capabilities-refused": _refused,
     "arch-capabilities-may-be-refused": _may_be_refused,
     "arch-capabilities-made-up": _made_up,
     "immune-and-flawed": _flaws,

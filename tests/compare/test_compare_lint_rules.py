@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from broken_hosts import BROKEN, PVM, RYZEN, SKYLAKE, SPR, host, off, on
+from broken_hosts import BROKEN, PVM, RYZEN, SKYLAKE, SPR, Host, host, off, on
 
 from msrtui.compare.lint import RULES, Finding, Linted
 from msrtui.compare.lint.gates import GATES, Gate
@@ -52,6 +52,25 @@ def test_what_the_cpu_itself_has_is_not_made_up() -> None:
     having = replace(host(RYZEN), said=replace(host(RYZEN).said, host_cpuid=leaves))
     assert "arch-capabilities-made-up" not in rules(having.linted())
     assert "arch-capabilities-may-be-refused" not in rules(having.told(vendor_module="kvm_pvm").linted())
+
+
+REFUSED, MAY_BE = "arch-capabilities-refused", "arch-capabilities-may-be-refused"
+
+
+@pytest.mark.parametrize(
+    ("probed", "told"),
+    [
+        (host(PVM), {MAY_BE}),
+        (host(PVM).probed(0, edx=off(29)), {REFUSED}),
+        (host(PVM).probed(0, edx=off(29)).parameter("kvm", "ignore_msrs", "Y"), set()),
+        (host(PVM).probed(0x69), set()),  # the vCPU kept the bit
+        (host(PVM).probed(0x69, edx=off(29)), set()),  # a kernel before 6.13: 0x10a is open to every guest
+        (host(PVM).probed(0x69).probed(0, edx=off(29)), {MAY_BE}),  # two probes that differ
+        (replace(host(PVM).probed(0, edx=off(29)), probes=()), {MAY_BE}),
+    ],
+)
+def test_what_a_vcpu_showed_of_arch_capabilities_takes_the_place_of_what_may_be(probed: Host, told: set[str]) -> None:
+    assert {each for each in rules(probed.linted()) if each in (REFUSED, MAY_BE)} == told
 
 
 @pytest.mark.parametrize("gate", GATES, ids=lambda gate: hex(gate.msrs[0]))

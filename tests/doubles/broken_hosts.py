@@ -10,7 +10,8 @@ from typing import Any
 
 from msrtui.compare.lint import Linted, lint
 from msrtui.compare.side import side_of
-from msrtui.kvm.recorded import RecordedHost, RecordedList, RecordedMsr, Recording
+from msrtui.kvm.recorded import RecordedHost, RecordedList, RecordedMsr, RecordedTable, Recording
+from msrtui.kvm.recorded_vcpu import ProbedCpu, RecordedProbe
 from msrtui.kvm.requests import CpuidEntry
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.model import About
@@ -32,6 +33,7 @@ class Host:
 
     said: Recording
     about: About
+    probes: tuple[RecordedProbe, ...] = ()
 
     def is_listed(self, index: int) -> bool:
         assert self.said.index_list is not None
@@ -90,8 +92,30 @@ class Host:
     def told(self, **about: Any) -> Host:
         return replace(self, about=replace(self.about, **about))
 
+    def probed(self, reads: int, **change: Callable[[int], int]) -> Host:
+        """With a vCPU that was given all of KVM's table, kept leaf 7 with these changes, and reads 0x10a as this."""
+        table = self.said.supported_cpuid
+        assert table is not None
+        kept = tuple(
+            entry._replace(**{name: how(getattr(entry, name)) for name, how in change.items()})
+            if (entry.function, entry.index) == (7, 0)
+            else entry
+            for entry in table.entries
+        )
+        probe = RecordedProbe(
+            ProbedCpu("7.2", "pc", "on", cpu_pm=False, cpu="host"),
+            (0, None),
+            (0, None),
+            set_cpuid=(table.entries, (0, None)),
+            got_cpuid=RecordedTable(kept),
+            msrs={0x10A: RecordedMsr(1, reads)},
+        )
+        return replace(self, probes=(*self.probes, probe))
+
     def linted(self, qemu: str = "10.2") -> Linted:
-        return lint(side_of(Source("x", "file", RecordedHost(self.said), self.about), QemuProfile(qemu)))
+        return lint(
+            side_of(Source("x", "file", RecordedHost(self.said), self.about, probes=self.probes), QemuProfile(qemu))
+        )
 
 
 @lru_cache
@@ -143,6 +167,7 @@ BROKEN: Mapping[str, tuple[str, Change]] = {
     "features-without-a-word": (SKYLAKE, lambda h: h),
     "perf-capabilities-without-pdcm": (SKYLAKE, lambda h: h.cpuid(1, ecx=off(15))),
     "pmu-off-but-offered": (SKYLAKE, lambda h: h.parameter("kvm", "enable_pmu", "N")),
+    "arch-capabilities-refused": (RYZEN, lambda h: h.probed(0, edx=off(29))),
     "arch-capabilities-may-be-refused": (RYZEN, lambda h: h.told(vendor_module="kvm_pvm")),
     "arch-capabilities-made-up": (RYZEN, lambda h: h),
     "immune-and-flawed": (SKYLAKE, lambda h: h.value(0x10A, on(5))),

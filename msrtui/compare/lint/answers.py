@@ -14,6 +14,7 @@ from msrtui.compare.side import Side
 from msrtui.kvm.abi import E2BIG, REGISTERS, Cap
 from msrtui.kvm.collector import MAX_CPUID_ENTRIES
 from msrtui.kvm.readings import MsrReading, read_feature_msrs
+from msrtui.kvm.recorded_vcpu import RecordedProbe
 from msrtui.kvm.requests import (
     Answerer,
     CheckExtension,
@@ -56,6 +57,7 @@ class Answers:
 
     A list is None too where KVM refused it (``…_errno``), the feature list where KVM has none (``feature_cap`` is 0).
     ``entries`` is KVM's CPUID table in its order. ``words`` are QEMU's, {} where that QEMU ends before it has them.
+    ``probes`` is what vCPUs showed, () where none was asked.
     """
 
     about: About
@@ -69,6 +71,7 @@ class Answers:
     values: Mapping[int, MsrReading] = field(default_factory=dict)
     entries: tuple[CpuidEntry, ...] | None = None
     words: Mapping[str, SupportedWord] = field(default_factory=dict)
+    probes: tuple[RecordedProbe, ...] = ()
 
     def knows(self, need: Need) -> bool:
         """Whether the source says enough for a rule that looks at this."""
@@ -148,6 +151,27 @@ class Answers:
         result = self.answerer.ask(CheckExtension(int(number))).result
         return None if result is None else max(result, 0)
 
+    def shown(self, word: str, bit: int, index: int) -> frozenset[tuple[bool, bool]]:
+        """What vCPUs that were given a bit of CPUID showed: whether it was kept, and whether MSR ``index`` is not 0.
+
+        Empty where no probe tells, of more than one member where they differ.
+        """
+        place = newest_word(word)
+        leaf = place.leaf, place.subleaf or 0
+
+        def has(entries: tuple[CpuidEntry, ...]) -> bool:
+            at = (each for each in entries if (each.function, each.index) == leaf)
+            return any(each.register(place.register) >> bit & 1 for each in at)
+
+        found = set()
+        for each in self.probes:
+            got, reading = each.got_cpuid, each.msrs.get(index)
+            if each.set_cpuid is None or not has(each.set_cpuid[0]) or got is None or got.errno is not None:
+                continue
+            if reading is not None and reading.value is not None:
+                found.add((has(got.entries), reading.value != 0))
+        return frozenset(found)
+
     def attribute(self, group: int, attribute: int) -> int | None:
         """KVM_GET_DEVICE_ATTR on the system fd, None where it was refused or not asked."""
         return self.answerer.ask(GetDeviceAttr(group, attribute)).value
@@ -187,6 +211,7 @@ def answers_of(side: Side) -> Answers:
         values,
         entries,
         dict(side.words),
+        side.probes,
     )
 
 

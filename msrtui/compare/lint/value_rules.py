@@ -55,12 +55,30 @@ def _pmu(host: Answers) -> Iterator[Found]:
         yield Found((("parameter", "kvm", "enable_pmu"), *left))
 
 
+_DROPPED_AND_SHUT = frozenset({(False, False)})
+
+
+@rule("arch-capabilities-refused", "wrong", "cpuid", "values")
+def _refused(host: Answers) -> Iterator[Found]:
+    """A probe in the snapshot: the vCPU lost the CPUID bit that KVM offers, and reads 0 where KVM has a value.
+
+    Then KVM takes only 0, and QEMU dies of what it writes to a guest with that bit. Source: arch/x86/kvm/x86.c
+    kvm_get_msr_common and kvm_set_msr_common, since Linux 6.13.
+    """
+    if host.switched("kvm", "ignore_msrs"):
+        return  # KVM then takes the write, and drops the value
+    if host.value(0x10A) and host.shown(*ARCH_CAPABILITIES, 0x10A) == _DROPPED_AND_SHUT:
+        yield Found((*msrs((0x10A,)), ("bit", *ARCH_CAPABILITIES)), {"value": host.value(0x10A)})
+
+
 @rule("arch-capabilities-may-be-refused", "odd", "cpuid", "host cpuid", "values", "parameters")
 def _may_be_refused(host: Answers) -> Iterator[Found]:
     """Made up, and by a module that may hand the CPU's own CPUID to guests: then KVM refuses what QEMU writes.
 
-    Nothing that can be read tells: the list, the value and CPUID all say yes.
+    Nothing that can be read tells: the list, the value and CPUID all say yes. Where a probe tells, this is silent.
     """
+    if len(host.shown(*ARCH_CAPABILITIES, 0x10A)) == 1:
+        return
     module = host.about.vendor_module
     if module is not None and module not in _UPSTREAM and _made_up(host):
         yield Found((*msrs((0x10A,)), ("bit", *ARCH_CAPABILITIES)), {"value": host.value(0x10A), "module": module})
