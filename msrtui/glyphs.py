@@ -8,7 +8,7 @@ from typing import Literal
 
 Tier = Literal["full", "narrow", "ascii"]
 
-_NARROW = {"·": ".", "…": "~", "→": ">", "─": "-", "│": "|", "┬": "+", "┴": "+", "≠": "!"}
+_NARROW = {"·": ".", "…": "~", "→": ">", "─": "-", "│": "|", "┬": "+", "┴": "+", "≠": "!", "█": "#"}
 _ASCII = {**_NARROW, "✓": "*", "✗": "x", "▸": ">", "▾": "v"}
 TABLES: Mapping[Tier, dict[int, str]] = {
     "full": {},

@@ -6,7 +6,7 @@ been taken out before it gets here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -92,20 +92,44 @@ def ends(left: Iterable[Span | str], right: Iterable[Span | str], width: int, ke
 
 
 def wrap(text: str, width: int, role: Role = "", indent: str = "") -> list[Line]:
-    """Prose broken at blanks into lines of ``width`` cells; later lines begin with ``indent``."""
+    """Prose broken into lines of ``width`` cells, at blanks and around characters two cells wide; later lines begin
+    with ``indent``.
+    """
     lines: list[Line] = []
     current = ""
-    for word in text.split():
+    for part, glued in _parts(text):
         start = current or (indent if lines else "")
-        joined = f"{start} {word}" if current else start + word
+        joined = start + part if glued or not current else f"{start} {part}"
         if current and cell_len(joined) > width:
             lines.append(Line(((current, role),)))
-            current = indent + word
+            current = indent + part
         else:
             current = joined
     if current:
         lines.append(Line(((current, role),)))
     return lines
+
+
+_NOT_FIRST = frozenset("，。、；：！？）】》」』”’…—～,.;:!?)]")
+"""What closes or ends stays on the line of what it closes."""
+_NOT_LAST = frozenset("（【《「『“‘([")
+
+
+def _parts(text: str) -> Iterator[tuple[str, bool]]:
+    """What may stand on a line of its own, and whether no blank is before it.
+
+    Chinese and Japanese have no blanks: a line may end at any of their characters, but not before a full stop.
+    """
+    for word in text.split():
+        glued, part = False, ""
+        for character in word:
+            wide = cell_len(character) == 2
+            apart = part and (wide or cell_len(part[-1]) == 2)
+            if apart and character not in _NOT_FIRST and part[-1] not in _NOT_LAST:
+                yield part, glued
+                glued, part = True, ""
+            part += character
+        yield part, glued
 
 
 def grouped(value: int | None, digits: int = 16) -> str:
