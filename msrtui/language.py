@@ -30,6 +30,11 @@ def say(text: str) -> str:
     return text if language == ENGLISH else _catalogue(language).gettext(text)
 
 
+def N_(text: str) -> str:  # noqa: N802 - gettext's own name for it
+    """Marks a sentence that is made once, when its module is read, and said in a language where it is shown."""
+    return text
+
+
 def spoken() -> str:
     """The language that is spoken: ``en``, ``zh``."""
     return _speaking.get()

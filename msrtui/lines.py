@@ -6,6 +6,7 @@ been taken out before it gets here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -97,17 +98,22 @@ def wrap(text: str, width: int, role: Role = "", indent: str = "") -> list[Line]
     """
     lines: list[Line] = []
     current = ""
-    for part, glued in _parts(text):
+    for part, glued in _parts(_NUMBERED.sub(_NO_BREAK, text)):
         start = current or (indent if lines else "")
         joined = start + part if glued or not current else f"{start} {part}"
         if current and cell_len(joined) > width:
-            lines.append(Line(((current, role),)))
+            lines.append(Line(((current.replace(_NO_BREAK, " "), role),)))
             current = indent + part
         else:
             current = joined
     if current:
-        lines.append(Line(((current, role),)))
+        lines.append(Line(((current.replace(_NO_BREAK, " "), role),)))
     return lines
+
+
+_NO_BREAK = "\x00"
+_NUMBERED = re.compile(r"(?<=[0-9]) (?=[\u2e80-\u9fff])")
+"""The blank between a number and what it counts, where that is Chinese: no line ends there."""
 
 
 _NOT_FIRST = frozenset("，。、；：！？）】》」』”’…—～,.;:!?)]")
@@ -124,6 +130,9 @@ def _parts(text: str) -> Iterator[tuple[str, bool]]:
         glued, part = False, ""
         for character in word:
             wide = cell_len(character) == 2
+            if character == _NO_BREAK or part[-1:] == _NO_BREAK:
+                part += character
+                continue
             apart = part and (wide or cell_len(part[-1]) == 2)
             if apart and character not in _NOT_FIRST and part[-1] not in _NOT_LAST:
                 yield part, glued

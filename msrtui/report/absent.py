@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from msrtui.explain.absent import Absence
 from msrtui.explain.kernel_rules import Finding, RemedyId, RuleId
+from msrtui.language import N_
 from msrtui.language import say as _
 from msrtui.report.shape import wrapped
 
@@ -20,100 +21,102 @@ class Telling(NamedTuple):
     open: str | None = None
 
 
-_PROBED = _("KVM tries RDMSR of it when its module starts, and drops what faults on that CPU")
+_PROBED = N_("KVM tries RDMSR of it when its module starts, and drops what faults on that CPU")
 
 RULES: Mapping[RuleId, Telling] = {
-    "nothing-drops-it": Telling(_("nothing drops it")),
+    "nothing-drops-it": Telling(N_("nothing drops it")),
     "rdmsr-at-module-start": Telling(_PROBED),
-    "rdmsr-of-an-amd-register": Telling(_PROBED + _("; it is a register of AMD's, and this is no AMD CPU")),
-    "rdmsr-of-an-intel-register": Telling(_PROBED + _("; it is a register of Intel's, and this is no Intel CPU")),
-    "kvm-capability": Telling(_("KVM's CPUID does not have {name}"), _("KVM's CPUID must have {name}")),
+    "rdmsr-of-an-amd-register": Telling(_PROBED + N_("; it is a register of AMD's, and this is no AMD CPU")),
+    "rdmsr-of-an-intel-register": Telling(_PROBED + N_("; it is a register of Intel's, and this is no Intel CPU")),
+    "kvm-capability": Telling(N_("KVM's CPUID does not have {name}"), N_("KVM's CPUID must have {name}")),
     "enable-pmu": Telling(
-        _("kvm.enable_pmu is off, and without it no MSR of the PMU is listed"), _("kvm.enable_pmu must be on")
+        N_("kvm.enable_pmu is off, and without it no MSR of the PMU is listed"), N_("kvm.enable_pmu must be on")
     ),
-    "no-counters-without-pmu": Telling(_("kvm.enable_pmu is off, so KVM counts no counter as there")),
+    "no-counters-without-pmu": Telling(N_("kvm.enable_pmu is off, so KVM counts no counter as there")),
     "counters": Telling(
-        _("KVM gives a guest {count} {kind} counters (CPUID 0xa), and this is number {n} counted from 0"),
-        _("KVM must give a guest more than {n} {kind} counters"),
+        N_("KVM gives a guest {count} {kind} counters (CPUID 0xa), and this is number {n} counted from 0"),
+        N_("KVM must give a guest more than {n} {kind} counters"),
     ),
     "mpx": Telling(
-        _("KVM can give a guest no MPX (bits 3 and 4 of XCR0)"),
-        _("KVM must be able to give a guest MPX (bits 3 and 4 of XCR0)"),
+        N_("KVM can give a guest no MPX (bits 3 and 4 of XCR0)"),
+        N_("KVM must be able to give a guest MPX (bits 3 and 4 of XCR0)"),
     ),
     "tsx-ctrl": Telling(
-        _("bit 7 (TSX_CTRL) of KVM's own ARCH_CAPABILITIES is 0"),
-        _("bit 7 (TSX_CTRL) of KVM's own ARCH_CAPABILITIES must be 1"),
+        N_("bit 7 (TSX_CTRL) of KVM's own ARCH_CAPABILITIES is 0"),
+        N_("bit 7 (TSX_CTRL) of KVM's own ARCH_CAPABILITIES must be 1"),
     ),
-    "xss": Telling(_("KVM supports no bit of XSS"), _("KVM must support a bit of XSS")),
-    "intel-pt": Telling(_("KVM offers no Intel PT"), _("KVM must offer Intel PT")),
+    "xss": Telling(N_("KVM supports no bit of XSS"), N_("KVM must support a bit of XSS")),
+    "intel-pt": Telling(N_("KVM offers no Intel PT"), N_("KVM must offer Intel PT")),
     "intel-pt-leaf": Telling(
-        _("the CPU's Intel PT does not have what this MSR is for (CPUID 0x14)"),
-        _("the CPU's Intel PT must have what this MSR is for (CPUID 0x14)"),
+        N_("the CPU's Intel PT does not have what this MSR is for (CPUID 0x14)"),
+        N_("the CPU's Intel PT must have what this MSR is for (CPUID 0x14)"),
     ),
-    "intel-pt-ranges": Telling(_("the CPU's Intel PT has {count} address registers")),
-    "64-bit-kernel": Telling(_("only a 64-bit kernel has it (KVM's CPUID has no LM)")),
-    "one-vendor-module": Telling(_("only {module} has it")),
-    "vendor-module-not-known": Telling(_("the vendor module decides: {known}; which one is at work is not known")),
+    "intel-pt-ranges": Telling(N_("the CPU's Intel PT has {count} address registers")),
+    "64-bit-kernel": Telling(N_("only a 64-bit kernel has it (KVM's CPUID has no LM)")),
+    "one-vendor-module": Telling(N_("only {module} has it")),
+    "vendor-module-not-known": Telling(N_("the vendor module decides: {known}; which one is at work is not known")),
     "vendor-module-not-read": Telling(
-        _("the vendor module decides: {known}; what {module} does is not known to msrtui")
+        N_("the vendor module decides: {known}; what {module} does is not known to msrtui")
     ),
-    "nested": Telling(_("kvm_intel.nested is off"), _("kvm_intel.nested must be on")),
-    "nested-is-not-vmx": Telling(_("kvm_amd never has it: nested guests there are SVM's, which has no such register")),
-    "smm": Telling(_("this KVM does no SMM (KVM_CAP_X86_SMM is 0)"), _("KVM must be able to do SMM")),
+    "nested": Telling(N_("kvm_intel.nested is off"), N_("kvm_intel.nested must be on")),
+    "nested-is-not-vmx": Telling(N_("kvm_amd never has it: nested guests there are SVM's, which has no such register")),
+    "smm": Telling(N_("this KVM does no SMM (KVM_CAP_X86_SMM is 0)"), N_("KVM must be able to do SMM")),
     "smm-parameters": Telling(
-        _("kvm_intel.unrestricted_guest and kvm_intel.emulate_invalid_guest_state are both off: no SMM")
+        N_("kvm_intel.unrestricted_guest and kvm_intel.emulate_invalid_guest_state are both off: no SMM")
     ),
     "hyperv": Telling(
-        _("this kernel was built without CONFIG_KVM_HYPERV (KVM_CAP_HYPERV is 0)"),
-        _("the kernel must be built with CONFIG_KVM_HYPERV"),
+        N_("this kernel was built without CONFIG_KVM_HYPERV (KVM_CAP_HYPERV is 0)"),
+        N_("the kernel must be built with CONFIG_KVM_HYPERV"),
     ),
-    "no-feature-list": Telling(_("this KVM has no list of feature MSRs (KVM_CAP_GET_MSR_FEATURES is 0)")),
-    "no-kernel-lists-it": Telling(_("no kernel that msrtui knows ({kernels}) has it in an array of this list")),
-    "no-kernel-has-it-as-a-feature": Telling(_("no kernel that msrtui knows ({kernels}) has it as a feature MSR")),
+    "no-feature-list": Telling(N_("this KVM has no list of feature MSRs (KVM_CAP_GET_MSR_FEATURES is 0)")),
+    "no-kernel-lists-it": Telling(N_("no kernel that msrtui knows ({kernels}) has it in an array of this list")),
+    "no-kernel-has-it-as-a-feature": Telling(N_("no kernel that msrtui knows ({kernels}) has it as a feature MSR")),
     "kernel-has-it-not-yet": Telling(
-        _("Linux {near} does not have it in an array of this list yet; Linux {kernel} does")
+        N_("Linux {near} does not have it in an array of this list yet; Linux {kernel} does")
     ),
-    "kernel-has-it-no-longer": Telling(_("Linux {near} no longer has it in an array of this list; Linux {kernel} did")),
+    "kernel-has-it-no-longer": Telling(
+        N_("Linux {near} no longer has it in an array of this list; Linux {kernel} did")
+    ),
     "every-rule-keeps-it": Telling(
-        _("every rule that msrtui knows keeps it, so this kernel has another rule, or not the MSR")
+        N_("every rule that msrtui knows keeps it, so this kernel has another rule, or not the MSR")
     ),
 }
 """What drops an MSR, to be read after a colon."""
 
 REMEDIES: Mapping[RemedyId, str] = {
-    "amd-cpu": _("an AMD CPU"),
-    "intel-cpu": _("an Intel CPU"),
-    "cpu-with-speculation-control": _("a CPU with speculation control (IBRS, STIBP or SSBD)"),
-    "cpu-that-lets-it-be-read": _("a CPU, or a hypervisor under this host, that lets it be read"),
-    "cpu-with-capability": _("a CPU with {name}, in a KVM that offers it"),
-    "cpu-with-amx": _("a CPU with AMX"),
-    "cpu-with-cet": _("a CPU with it, in a KVM that offers it (kvm_intel.cet=Y)"),
-    "pmu-on": _("kvm.enable_pmu=Y, on a CPU whose performance counters Linux uses (else KVM turns it off itself)"),
-    "counters-on": _("kvm.enable_pmu=Y, on a CPU whose counters Linux uses"),
-    "more-counters": _("a CPU, or a hypervisor under this host, with more {kind} counters"),
-    "cpu-with-mpx": _("a CPU with MPX, which Intel has taken out of newer ones"),
-    "cpu-with-tsx-ctrl": _("a CPU, with its microcode, that has TSX_CTRL"),
-    "cpu-with-xss": _("a CPU with a supervisor XSAVE state that KVM offers, such as CET's"),
-    "pt-mode": _("kvm_intel.pt_mode=1 on a CPU with Intel PT; only a kernel built with CONFIG_BROKEN has that mode"),
-    "64-bit-kernel": _("a 64-bit kernel"),
-    "vendor-module": _("a host with {module}"),
-    "kvm-intel-nested": _("a host with kvm_intel and nested=1"),
-    "nested-on": _("kvm_intel.nested=1"),
-    "invalid-guest-state-on": _("kvm_intel.emulate_invalid_guest_state=1"),
-    "smm-vendor-module": _("a vendor module that does SMM"),
-    "smm-kernel": _("a kernel built with CONFIG_KVM_SMM and a vendor module that does SMM"),
-    "hyperv-kernel": _("a kernel built with CONFIG_KVM_HYPERV"),
-    "feature-list-kernel": _("Linux 4.16 or newer"),
-    "kernel-like": _("a kernel like Linux {kernel}"),
+    "amd-cpu": N_("an AMD CPU"),
+    "intel-cpu": N_("an Intel CPU"),
+    "cpu-with-speculation-control": N_("a CPU with speculation control (IBRS, STIBP or SSBD)"),
+    "cpu-that-lets-it-be-read": N_("a CPU, or a hypervisor under this host, that lets it be read"),
+    "cpu-with-capability": N_("a CPU with {name}, in a KVM that offers it"),
+    "cpu-with-amx": N_("a CPU with AMX"),
+    "cpu-with-cet": N_("a CPU with it, in a KVM that offers it (kvm_intel.cet=Y)"),
+    "pmu-on": N_("kvm.enable_pmu=Y, on a CPU whose performance counters Linux uses (else KVM turns it off itself)"),
+    "counters-on": N_("kvm.enable_pmu=Y, on a CPU whose counters Linux uses"),
+    "more-counters": N_("a CPU, or a hypervisor under this host, with more {kind} counters"),
+    "cpu-with-mpx": N_("a CPU with MPX, which Intel has taken out of newer ones"),
+    "cpu-with-tsx-ctrl": N_("a CPU, with its microcode, that has TSX_CTRL"),
+    "cpu-with-xss": N_("a CPU with a supervisor XSAVE state that KVM offers, such as CET's"),
+    "pt-mode": N_("kvm_intel.pt_mode=1 on a CPU with Intel PT; only a kernel built with CONFIG_BROKEN has that mode"),
+    "64-bit-kernel": N_("a 64-bit kernel"),
+    "vendor-module": N_("a host with {module}"),
+    "kvm-intel-nested": N_("a host with kvm_intel and nested=1"),
+    "nested-on": N_("kvm_intel.nested=1"),
+    "invalid-guest-state-on": N_("kvm_intel.emulate_invalid_guest_state=1"),
+    "smm-vendor-module": N_("a vendor module that does SMM"),
+    "smm-kernel": N_("a kernel built with CONFIG_KVM_SMM and a vendor module that does SMM"),
+    "hyperv-kernel": N_("a kernel built with CONFIG_KVM_HYPERV"),
+    "feature-list-kernel": N_("Linux 4.16 or newer"),
+    "kernel-like": N_("a kernel like Linux {kernel}"),
 }
 """What would bring it back, to be read after "with"."""
 
 _PARAMETERS = {
-    "kind": {"general": _("general"), "fixed": _("fixed")},
+    "kind": {"general": N_("general"), "fixed": N_("fixed")},
     "known": {
-        "intel": _("kvm_intel has it"),
-        "amd": _("kvm_amd has it"),
-        "nested": _("kvm_intel has it with nested=1, kvm_amd never"),
+        "intel": N_("kvm_intel has it"),
+        "amd": N_("kvm_amd has it"),
+        "nested": N_("kvm_intel has it with nested=1, kvm_amd never"),
     },
 }
 """Parameters that are words of a sentence themselves."""

@@ -11,7 +11,7 @@ from msrtui.explain.answer import Certainty, Diagnosis
 from msrtui.explain.diagnosis import Explanation
 from msrtui.explain.naming import CONTROLS
 from msrtui.kvm.collector import plain
-from msrtui.language import say as _
+from msrtui.language import N_
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.explain_causes import cause_text
 from msrtui.report.explain_remedies import COSTS, remedy_text
@@ -39,13 +39,13 @@ _SURE: dict[Certainty, str] = {
         "Cannot be known without the probe, a scratch vCPU on the host that refused it: msrtui probe -o FILE."
     ),
 }
-_TRIED = _("Sure for the host that was given: this very write was tried on a vCPU with that guest's CPUID.")
-_LOOKED_AT = _(
+_TRIED = N_("Sure for the host that was given: this very write was tried on a vCPU with that guest's CPUID.")
+_LOOKED_AT = N_(
     "Sure for the host that was given: a vCPU showed what its KVM keeps of the guest's CPUID and of this MSR."
 )
 _STARTS = {
-    "probe": _(" (worked out: it starts, as the vCPU showed)"),
-    "rule": _(" (worked out: it starts, by KVM's rules)"),
+    "probe": N_(" (worked out: it starts, as the vCPU showed)"),
+    "rule": N_(" (worked out: it starts, by KVM's rules)"),
 }
 
 

@@ -14,7 +14,7 @@ from msrtui.explain.naming import refused_bits
 from msrtui.explain.on_host import RefusedHere
 from msrtui.explain.write_rules import NO_SYSTEM_VALUE
 from msrtui.kvm.collector import plain
-from msrtui.language import say as _
+from msrtui.language import N_
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.explain import WIDTH
 from msrtui.report.explain_causes import msr_label
@@ -159,15 +159,15 @@ def _span(bits: Sequence[RefusedBit]) -> str:
     return str(first) if first == last else f"{last}:{first}"
 
 
-_NO_WRITER = _(
+_NO_WRITER = N_(
     "No QEMU that msrtui knows writes exactly this value here: the message is of another host, of another -cpu or of"
     " another state of this host."
 )
-_ACCEPTED = _(
+_ACCEPTED = N_(
     "By every rule that is known this KVM takes the value: it was another host that refused it, or this one in another"
     " state."
 )
-_TRIED = _(
+_TRIED = N_(
     "This KVM takes the value, as the vCPU showed: it was another host that refused it, or this one in another state."
 )
 

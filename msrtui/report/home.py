@@ -7,16 +7,17 @@ from msrtui.explain import predict as foretelling
 from msrtui.explain.predict import Prediction, predict
 from msrtui.explain.probing import recorded_facts
 from msrtui.kvm.collector import plain
+from msrtui.language import N_
 from msrtui.language import say as _
 from msrtui.report.refusals import reason_text
 
 _SHORT = {
-    foretelling.NOT_NATIVE: _("KVM offers arch-capabilities, the CPU not: a probe tells"),
-    foretelling.NOT_TRIED: _("the probe in it is of another guest, and shows nothing of this one"),
-    foretelling.WORDS_NOT_KNOWN: _("the source does not hold enough to work out this guest"),
+    foretelling.NOT_NATIVE: N_("KVM offers arch-capabilities, the CPU not: a probe tells"),
+    foretelling.NOT_TRIED: N_("the probe in it is of another guest, and shows nothing of this one"),
+    foretelling.WORDS_NOT_KNOWN: N_("the source does not hold enough to work out this guest"),
 }
 """Reasons for which a line has no room."""
-_EVIDENCE = {"probe": _("(probe)"), "rule": _("(by KVM's rules)"), None: ""}
+_EVIDENCE = {"probe": N_("(probe)"), "rule": N_("(by KVM's rules)"), None: ""}
 
 
 def at_home(side: Side) -> Prediction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from msrtui.language import N_
 from msrtui.language import say as _
 from msrtui.qemu import models, msrs
 from msrtui.qemu.conversation import Outcome
@@ -12,15 +13,15 @@ from msrtui.report.sentences import bit_label, names_in, numbers_in
 from msrtui.transcript.state import State
 
 _BY_RULE = {
-    models.AUTO_ENABLE: _("some must be asked for by name"),
-    models.XSAVE_COMPONENTS: _("follows from other features"),
-    models.FILTER: _("filtered: KVM cannot give all"),
-    models.AMD_ALIASES: _("AMD: with copies of 1.EDX"),
-    models.CPU_PM: _("with cpu-pm's"),
+    models.AUTO_ENABLE: N_("some must be asked for by name"),
+    models.XSAVE_COMPONENTS: N_("follows from other features"),
+    models.FILTER: N_("filtered: KVM cannot give all"),
+    models.AMD_ALIASES: N_("AMD: with copies of 1.EDX"),
+    models.CPU_PM: N_("with cpu-pm's"),
 }
 _EXPANSION = {
-    HIDDEN_FROM_AMD: _("hidden: the guest is AMD"),
-    RAS_NEEDS_AMD: _("0: the guest is not AMD"),
+    HIDDEN_FROM_AMD: N_("hidden: the guest is AMD"),
+    RAS_NEEDS_AMD: N_("0: the guest is not AMD"),
 }
 """What a case of the expansion did, by its rule (``qemu.words.EXPANSION_CASES``)."""
 
@@ -51,7 +52,7 @@ def qemu_note(found: SupportedWord) -> str:
 
 def migratable_note(found: SupportedWord, qemu: QemuProfile) -> str:
     """What the step to the migratable view dropped: the cases of the expansion, then the migratable mask."""
-    said = [_EXPANSION[step.rule] for step in found.lineage if step.rule in _EXPANSION]
+    said = [_(_EXPANSION[step.rule]) for step in found.lineage if step.rule in _EXPANSION]
     if not qemu.migratable:
         return _("; ").join([*said, _("off: no mask applied")])
     mask = next((step for step in found.lineage if step.rule == MIGRATABLE_MASK), None)
@@ -73,7 +74,7 @@ def guest_note(guest: GuestWord | None, qemu: QemuProfile, cpu: str) -> str:
     if last is not None and last.rule == models.DEPENDENCY:
         owner = qemu.tables.word_by_name[last.params["from"]]
         return _("{owner} off").format(owner=names_in(owner, last.params["mask"], 1))
-    return next((_BY_RULE[step.rule] for step in reversed(guest.lineage) if step.rule in _BY_RULE), f"-cpu {cpu}")
+    return next((_(_BY_RULE[step.rule]) for step in reversed(guest.lineage) if step.rule in _BY_RULE), f"-cpu {cpu}")
 
 
 def lost_note(name: str, outcome: Outcome, qemu: QemuProfile, cpu: str) -> str:
@@ -90,7 +91,7 @@ def lost_note(name: str, outcome: Outcome, qemu: QemuProfile, cpu: str) -> str:
     if last is not None and last.rule == models.DEPENDENCY:
         owner, mask = outcome.words[last.params["from"]], last.params["mask"]
         if any(step.rule == HIDDEN_FROM_AMD and step.before and step.before & mask for step in owner.lineage):
-            return _EXPANSION[HIDDEN_FROM_AMD]
+            return _(_EXPANSION[HIDDEN_FROM_AMD])
     return guest_note(guest, qemu, cpu)
 
 

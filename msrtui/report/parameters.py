@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from msrtui.kvm.abi import Cap
+from msrtui.language import N_
 from msrtui.language import say as _
 
 
@@ -45,14 +46,14 @@ def _svm(what: str) -> ParameterUse:
 
 PARAMETERS: dict[tuple[str, str], ParameterUse] = {
     ("kvm", "ignore_msrs"): ParameterUse(
-        _("On, KVM lets a guest and KVM_GET_MSRS read any unknown MSR as 0. It changes neither of the two lists."),
+        N_("On, KVM lets a guest and KVM_GET_MSRS read any unknown MSR as 0. It changes neither of the two lists."),
         changes=True,
     ),
     ("kvm", "report_ignored_msrs"): ParameterUse(
-        _("On, KVM writes a line to the kernel's log for each MSR that ignore_msrs let pass."), changes=True
+        N_("On, KVM writes a line to the kernel's log for each MSR that ignore_msrs let pass."), changes=True
     ),
     ("kvm", "enable_pmu"): ParameterUse(
-        _(
+        N_(
             "Off, KVM gives guests no performance counters: from Linux 6.12 on none of their MSRs is listed, "
             "PERF_CAPABILITIES is 0 and pdcm is gone. KVM turns it off itself where Linux uses no counters."
         ),
@@ -64,92 +65,93 @@ PARAMETERS: dict[tuple[str, str], ParameterUse] = {
         ),
     ),
     ("kvm", "enable_virt_at_load"): ParameterUse(
-        _("On, the CPUs enter their virtualization mode when the module is loaded; off, with the first VM.")
+        N_("On, the CPUs enter their virtualization mode when the module is loaded; off, with the first VM.")
     ),
     ("kvm", "nx_huge_pages"): ParameterUse(
-        _("Executable huge pages are split, against a bug of some Intel CPUs. No list depends on it."), changes=True
+        N_("Executable huge pages are split, against a bug of some Intel CPUs. No list depends on it."), changes=True
     ),
-    ("kvm", "tdp_mmu"): ParameterUse(_("Which code keeps the second-level page tables. No list depends on it.")),
-    ("kvm", "mmio_caching"): ParameterUse(_("Whether accesses to device memory are cached; SEV-ES needs it.")),
+    ("kvm", "tdp_mmu"): ParameterUse(N_("Which code keeps the second-level page tables. No list depends on it.")),
+    ("kvm", "mmio_caching"): ParameterUse(N_("Whether accesses to device memory are cached; SEV-ES needs it.")),
     ("kvm", "mitigate_smt_rsb"): ParameterUse(
-        _("On, guests may not stop the CPU themselves, which cpu-pm=on asks for."),
+        N_("On, guests may not stop the CPU themselves, which cpu-pm=on asks for."),
         (("cap", int(Cap.X86_DISABLE_EXITS)),),
     ),
-    ("kvm", "enable_vmware_backdoor"): ParameterUse(_("Guests get VMware's I/O port. No list depends on it.")),
+    ("kvm", "enable_vmware_backdoor"): ParameterUse(N_("Guests get VMware's I/O port. No list depends on it.")),
     ("kvm", "force_emulation_prefix"): ParameterUse(
-        _("For tests: a prefix makes KVM emulate an instruction. No list depends on it."), changes=True
+        N_("For tests: a prefix makes KVM emulate an instruction. No list depends on it."), changes=True
     ),
     ("kvm_intel", "nested"): ParameterUse(
-        _("Off, guests cannot have VMX: no VMX MSR is in either list, and vmx is not in KVM's CPUID."),
+        N_("Off, guests cannot have VMX: no VMX MSR is in either list, and vmx is not in KVM's CPUID."),
         (("bit", "FEAT_1_ECX", 5), *(("word", word) for word in _VMX_WORDS), ("msr", 0x480), ("msr", 0x48B)),
     ),
-    ("kvm_intel", "ept"): _secondary(_("Second-level page tables (EPT)"), _EPT_VPID, ("word", "FEAT_VMX_VMFUNC")),
+    ("kvm_intel", "ept"): _secondary(N_("Second-level page tables (EPT)"), _EPT_VPID, ("word", "FEAT_VMX_VMFUNC")),
     ("kvm_intel", "eptad"): ParameterUse(
-        _("Accessed and dirty bits in EPT; with nested on it decides a bit of what KVM offers of EPT."), (_EPT_VPID,)
+        N_("Accessed and dirty bits in EPT; with nested on it decides a bit of what KVM offers of EPT."),
+        (_EPT_VPID,),
     ),
-    ("kvm_intel", "vpid"): _secondary(_("Tags of TLB entries (VPID)"), _EPT_VPID),
+    ("kvm_intel", "vpid"): _secondary(N_("Tags of TLB entries (VPID)"), _EPT_VPID),
     ("kvm_intel", "unrestricted_guest"): _secondary(
-        _("Real mode without emulation; with it or emulate_invalid_guest_state SMBASE is in the index list"),
+        N_("Real mode without emulation; with it or emulate_invalid_guest_state SMBASE is in the index list"),
         ("msr", 0x9E),
     ),
     ("kvm_intel", "emulate_invalid_guest_state"): ParameterUse(
-        _("States that VMX cannot enter are emulated; with it or unrestricted_guest SMBASE is in the index list."),
+        N_("States that VMX cannot enter are emulated; with it or unrestricted_guest SMBASE is in the index list."),
         (("msr", 0x9E), ("cap", int(Cap.X86_SMM))),
     ),
-    ("kvm_intel", "flexpriority"): _secondary(_("A virtual APIC page")),
-    ("kvm_intel", "enable_apicv"): _secondary(_("Interrupts without exits (APICv)"), _PINBASED),
-    ("kvm_intel", "pml"): _secondary(_("A log of written pages (PML)")),
+    ("kvm_intel", "flexpriority"): _secondary(N_("A virtual APIC page")),
+    ("kvm_intel", "enable_apicv"): _secondary(N_("Interrupts without exits (APICv)"), _PINBASED),
+    ("kvm_intel", "pml"): _secondary(N_("A log of written pages (PML)")),
     ("kvm_intel", "vnmi"): ParameterUse(
-        _("NMIs in hardware; with nested on it decides a pin-based control."), (_PINBASED,)
+        N_("NMIs in hardware; with nested on it decides a pin-based control."), (_PINBASED,)
     ),
     ("kvm_intel", "preemption_timer"): ParameterUse(
-        _("VMX's own timer. A guest is offered the control whether or not KVM uses it."), (_PINBASED,)
+        N_("VMX's own timer. A guest is offered the control whether or not KVM uses it."), (_PINBASED,)
     ),
-    ("kvm_intel", "enable_shadow_vmcs"): _secondary(_("Shadow VMCS in hardware")),
+    ("kvm_intel", "enable_shadow_vmcs"): _secondary(N_("Shadow VMCS in hardware")),
     ("kvm_intel", "sgx"): ParameterUse(
-        _("On, guests can have SGX."), (("bit", "FEAT_7_0_EBX", 2), ("bit", "FEAT_7_0_ECX", 30))
+        N_("On, guests can have SGX."), (("bit", "FEAT_7_0_EBX", 2), ("bit", "FEAT_7_0_ECX", 30))
     ),
-    ("kvm_intel", "tdx"): ParameterUse(_("On, TDX guests can be made. No MSR list of other guests depends on it.")),
+    ("kvm_intel", "tdx"): ParameterUse(N_("On, TDX guests can be made. No MSR list of other guests depends on it.")),
     ("kvm_intel", "cet"): ParameterUse(
-        _("Off, KVM offers neither shadow stacks nor indirect branch tracking, and lists none of their MSRs."),
+        N_("Off, KVM offers neither shadow stacks nor indirect branch tracking, and lists none of their MSRs."),
         (("bit", "FEAT_7_0_ECX", 7), ("bit", "FEAT_7_0_EDX", 20), ("msr", 0x6A0), ("msr", 0x6A4)),
     ),
     ("kvm_intel", "pt_mode"): ParameterUse(
-        _("1 gives guests Intel PT, and lists its MSRs; only kernels built with CONFIG_BROKEN have it."),
+        N_("1 gives guests Intel PT, and lists its MSRs; only kernels built with CONFIG_BROKEN have it."),
         (("bit", "FEAT_7_0_EBX", 25), ("msr", 0x570), ("msr", 0x560)),
     ),
     ("kvm_intel", "enable_mediated_pmu"): ParameterUse(
-        _("On, a guest owns the CPU's counters while it runs."), (("word", "FEAT_PERF_CAPABILITIES"),)
+        N_("On, a guest owns the CPU's counters while it runs."), (("word", "FEAT_PERF_CAPABILITIES"),)
     ),
     ("kvm_intel", "allow_smaller_maxphyaddr"): ParameterUse(
-        _("Guests may have fewer physical address bits than the CPU. No list depends on it.")
+        N_("Guests may have fewer physical address bits than the CPU. No list depends on it.")
     ),
     ("kvm_intel", "enlightened_vmcs"): ParameterUse(
-        _("Under Hyper-V, KVM uses a VMCS in memory, and offers only the VMX controls that fit it."),
+        N_("Under Hyper-V, KVM uses a VMCS in memory, and offers only the VMX controls that fit it."),
         tuple(("word", word) for word in _VMX_WORDS[1:6]),
     ),
     ("kvm_intel", "vmentry_l1d_flush"): ParameterUse(
-        _("In the mode never KVM leaves skip-l1dfl-vmentry out of ARCH_CAPABILITIES; any other mode sets it."),
+        N_("In the mode never KVM leaves skip-l1dfl-vmentry out of ARCH_CAPABILITIES; any other mode sets it."),
         (("bit", "FEAT_ARCH_CAPABILITIES", 3),),
         changes=True,
     ),
     ("kvm_amd", "nested"): ParameterUse(
-        _("Off, guests cannot have SVM: svm is not in KVM's CPUID. No MSR list depends on it."),
+        N_("Off, guests cannot have SVM: svm is not in KVM's CPUID. No MSR list depends on it."),
         (("bit", "FEAT_8000_0001_ECX", 2), _SVM),
     ),
-    ("kvm_amd", "npt"): _svm(_("Second-level page tables (NPT)")),
-    ("kvm_amd", "avic"): ParameterUse(_("Interrupts without exits (AVIC). No list depends on it.")),
-    ("kvm_amd", "vgif"): _svm(_("A global interrupt flag for nested guests")),
-    ("kvm_amd", "vls"): _svm(_("VMLOAD and VMSAVE without exits")),
-    ("kvm_amd", "lbrv"): _svm(_("Last-branch records switched with the guest")),
-    ("kvm_amd", "nrips"): _svm(_("The next instruction's address at an exit")),
+    ("kvm_amd", "npt"): _svm(N_("Second-level page tables (NPT)")),
+    ("kvm_amd", "avic"): ParameterUse(N_("Interrupts without exits (AVIC). No list depends on it.")),
+    ("kvm_amd", "vgif"): _svm(N_("A global interrupt flag for nested guests")),
+    ("kvm_amd", "vls"): _svm(N_("VMLOAD and VMSAVE without exits")),
+    ("kvm_amd", "lbrv"): _svm(N_("Last-branch records switched with the guest")),
+    ("kvm_amd", "nrips"): _svm(N_("The next instruction's address at an exit")),
     ("kvm_amd", "tsc_scaling"): ParameterUse(
-        _("A guest's TSC scaled by the CPU. AMD64_TSC_RATIO stays in the index list whether it is on or off."),
+        N_("A guest's TSC scaled by the CPU. AMD64_TSC_RATIO stays in the index list whether it is on or off."),
         (_SVM, ("msr", 0xC0000104)),
     ),
-    ("kvm_amd", "vnmi"): _svm(_("NMIs in hardware")),
-    ("kvm_amd", "sev"): ParameterUse(_("Guests with encrypted memory. No MSR list of other guests depends on it.")),
-    ("kvm_amd", "sev_es"): ParameterUse(_("Encrypted registers too. No MSR list of other guests depends on it.")),
-    ("kvm_amd", "sev_snp"): ParameterUse(_("Integrity as well. No MSR list of other guests depends on it.")),
+    ("kvm_amd", "vnmi"): _svm(N_("NMIs in hardware")),
+    ("kvm_amd", "sev"): ParameterUse(N_("Guests with encrypted memory. No MSR list of other guests depends on it.")),
+    ("kvm_amd", "sev_es"): ParameterUse(N_("Encrypted registers too. No MSR list of other guests depends on it.")),
+    ("kvm_amd", "sev_snp"): ParameterUse(N_("Integrity as well. No MSR list of other guests depends on it.")),
 }
 """By (module, parameter)."""

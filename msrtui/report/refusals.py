@@ -19,6 +19,7 @@ from msrtui.explain.acceptance import (
 )
 from msrtui.explain.naming import label, register_label
 from msrtui.explain.predict import Evidence, Prediction, Verdict
+from msrtui.language import N_
 from msrtui.language import say as _
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.words import bits_of
@@ -26,26 +27,26 @@ from msrtui.report.heading import qemu_of
 from msrtui.report.shape import counted
 
 RULES: Mapping[AcceptanceRule, str] = {
-    "must-be-1-lost": _("KVM says that it must be 1, and the value lets it be 0"),
-    "may-be-1-not-offered": _("no control that KVM offers"),
-    "not-a-subset": _("not in KVM's own value"),
-    "never-writable": _("KVM takes no write to this MSR"),
-    "fixed-bit-missing": _("KVM wants a 1 here"),
-    "address-width-limit": _("KVM does not emulate a VMX of limited physical addresses"),
-    "revision-differs": _("it must equal KVM's own"),
-    "size-smaller": _("it must not be smaller than KVM's own"),
-    "count-larger": _("it must not be larger than KVM's own"),
-    "timer-rate-differs": _("it must equal KVM's own while the preemption timer is offered"),
-    "format-differs": _("it must be 0 or exactly KVM's own"),
-    "not-in-kvm": _("KVM offers no such MSR here"),
-    "arch-capabilities-gate": _(
+    "must-be-1-lost": N_("KVM says that it must be 1, and the value lets it be 0"),
+    "may-be-1-not-offered": N_("no control that KVM offers"),
+    "not-a-subset": N_("not in KVM's own value"),
+    "never-writable": N_("KVM takes no write to this MSR"),
+    "fixed-bit-missing": N_("KVM wants a 1 here"),
+    "address-width-limit": N_("KVM does not emulate a VMX of limited physical addresses"),
+    "revision-differs": N_("it must equal KVM's own"),
+    "size-smaller": N_("it must not be smaller than KVM's own"),
+    "count-larger": N_("it must not be larger than KVM's own"),
+    "timer-rate-differs": N_("it must equal KVM's own while the preemption timer is offered"),
+    "format-differs": N_("it must be 0 or exactly KVM's own"),
+    "not-in-kvm": N_("KVM offers no such MSR here"),
+    "arch-capabilities-gate": N_(
         "KVM drops arch-capabilities (7.EDX[29]) from the guest's CPUID while it advertises it, and takes only 0 here"
         " for a guest without it"
     ),
-    "arch-capabilities-absent": _("only 0 is taken of a guest without arch-capabilities (7.EDX[29])"),
-    "pebs-needs": _("PEBS needs a guest with ds and dtes64"),
-    "pdcm-gate": _("only 0 is taken of a guest without pdcm"),
-    "no-rule": _("a vCPU with this CPUID refused it, and no rule that msrtui knows says why"),
+    "arch-capabilities-absent": N_("only 0 is taken of a guest without arch-capabilities (7.EDX[29])"),
+    "pebs-needs": N_("PEBS needs a guest with ds and dtes64"),
+    "pdcm-gate": N_("only 0 is taken of a guest without pdcm"),
+    "no-rule": N_("a vCPU with this CPUID refused it, and no rule that msrtui knows says why"),
 }
 """Why KVM refuses bits, the bits in front. The rules are KVM's: arch/x86/kvm/vmx/nested.c, vmx/vmx.c and x86.c."""
 
@@ -53,8 +54,8 @@ WHOLE = frozenset(("never-writable", "not-in-kvm", ARCH_GATE, ARCH_ABSENT, PDCM_
 """Rules by which it is not this bit or that one, but the write."""
 
 EVIDENCE: Mapping[Evidence | None, str] = {
-    "probe": _(" (as the vCPU showed)"),
-    "rule": _(" (by KVM's rules)"),
+    "probe": N_(" (as the vCPU showed)"),
+    "rule": N_(" (by KVM's rules)"),
     None: "",
 }
 
@@ -90,40 +91,40 @@ def _refusals(index: int, refused: tuple[Refusal, ...], profile: QemuProfile) ->
 
 
 _TAKEN = {
-    write_rules.ANY: _("KVM takes any value here"),
-    write_rules.ZERO: _("0 is always taken"),
-    write_rules.WITHIN: _("nothing in it that KVM's own value forbids"),
-    PDCM_GATE: _("no more than KVM's own value, and the guest has PDCM"),
-    ARCH_GATE: _("KVM takes any value for a guest whose CPUID has arch-capabilities (7.EDX[29])"),
-    predict.TRIED: _("KVM took it on a vCPU with this CPUID"),
-    predict.NO_GATE: _(
+    write_rules.ANY: N_("KVM takes any value here"),
+    write_rules.ZERO: N_("0 is always taken"),
+    write_rules.WITHIN: N_("nothing in it that KVM's own value forbids"),
+    PDCM_GATE: N_("no more than KVM's own value, and the guest has PDCM"),
+    ARCH_GATE: N_("KVM takes any value for a guest whose CPUID has arch-capabilities (7.EDX[29])"),
+    predict.TRIED: N_("KVM took it on a vCPU with this CPUID"),
+    predict.NO_GATE: N_(
         "this KVM takes any value here, also for a guest whose CPUID lacks arch-capabilities (7.EDX[29])"
     ),
-    predict.IGNORED: _("KVM takes it and drops the value: it would refuse, and kvm.ignore_msrs hides that"),
+    predict.IGNORED: N_("KVM takes it and drops the value: it would refuse, and kvm.ignore_msrs hides that"),
 }
 _OPEN = {
-    predict.NOT_NATIVE: _(
+    predict.NOT_NATIVE: N_(
         "KVM offers arch-capabilities (7.EDX[29]) where the CPU itself lacks it: most KVM emulate it for the guest, "
         "some drop it and then refuse every value but 0; only a vCPU shows which"
     ),
-    predict.NOT_TRIED: _("the vCPU that was probed does not show whether KVM keeps arch-capabilities for this guest"),
-    write_rules.NO_SYSTEM_VALUE: _("KVM's own value is not known"),
-    PDCM_GATE: _("without PDCM in the guest's CPUID it depends on the kernel whether more than 0 is taken"),
-    PEBS_NEEDS: _("whether KVM keeps ds and dtes64 for this guest is not known"),
-    "timer-rate-differs": _("another rate of the preemption timer is taken only without that timer"),
-    NO_RULE: _("msrtui knows no rule for this MSR, and does not try it"),
-    predict.FULL_STATE: _(
+    predict.NOT_TRIED: N_("the vCPU that was probed does not show whether KVM keeps arch-capabilities for this guest"),
+    write_rules.NO_SYSTEM_VALUE: N_("KVM's own value is not known"),
+    PDCM_GATE: N_("without PDCM in the guest's CPUID it depends on the kernel whether more than 0 is taken"),
+    PEBS_NEEDS: N_("whether KVM keeps ds and dtes64 for this guest is not known"),
+    "timer-rate-differs": N_("another rate of the preemption timer is taken only without that timer"),
+    NO_RULE: N_("msrtui knows no rule for this MSR, and does not try it"),
+    predict.FULL_STATE: N_(
         "before 5.0 QEMU writes the feature MSRs among the vCPU's whole state, which msrtui does not"
     ),
-    predict.WORDS_NOT_KNOWN: _("the source does not hold enough to work out what this guest gets"),
-    predict.NO_VM: _("KVM refused to make the VM or its vCPU, so no guest starts now; msrtui doctor may say why"),
-    predict.CPUID_REFUSED: _("KVM refused this guest's CPUID, which QEMU takes for an error of its own"),
+    predict.WORDS_NOT_KNOWN: N_("the source does not hold enough to work out what this guest gets"),
+    predict.NO_VM: N_("KVM refused to make the VM or its vCPU, so no guest starts now; msrtui doctor may say why"),
+    predict.CPUID_REFUSED: N_("KVM refused this guest's CPUID, which QEMU takes for an error of its own"),
 }
 
 
 def reason_text(reason: str | None) -> str:
     """Why an outcome is not known."""
-    return _OPEN.get(reason or "", "no rule decides it")
+    return _(_OPEN.get(reason or "", N_("no rule decides it")))
 
 
 def outcome_text(prediction: Prediction) -> str:

@@ -76,7 +76,7 @@ def _words(text: str, told: tuple[Told, ...], scene: Scene, width: int) -> list[
     return made
 
 
-_BREAK = re.compile(r"(?<=[\u2e80-\u9fff\uff00-\uffef])\n(?=[\u2e80-\u9fff\uff00-\uffef])")
+_BREAK = re.compile(r"(?<=[\u2e80-\u9fff\uff00-\uffef])\n(?=[\u2e80-\u9fff\uff00-\uffef])|(?<=[。，；：！？）])\n")
 """A line's end in the file between two characters of a script without blanks is none in the text."""
 
 
@@ -143,7 +143,12 @@ def _host(told: Told) -> str:
     name = name.split(" @ ")[0].strip()
     if about.carried_by:
         name = _("{cpu} as {by} emulates it").format(cpu=name, by=plain(about.carried_by, 30))
-    return f"{name}, Linux {plain(about.kernel, 40)}" if about.kernel else name
+    return f"{name}, Linux {_version(plain(about.kernel, 40))}" if about.kernel else name
+
+
+def _version(release: str) -> str:
+    """``6.12.107`` of ``6.12.107+deb13-amd64``."""
+    return re.split(r"[-+]", release)[0]
 
 
 def _many(told: tuple[Told, ...]) -> str:

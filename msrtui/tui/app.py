@@ -6,7 +6,7 @@ import contextlib
 import gc
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, ClassVar
 
@@ -27,6 +27,9 @@ from msrtui.tui.screens.explorer import ExplorerScreen
 if TYPE_CHECKING:
     from textual.command import Provider
 
+    from msrtui.stage.talk import Talk
+    from msrtui.stage.telling import Teller
+    from msrtui.tui.diff.driver import DiffDriver
 
 STYLES = ("explorer", "what_if", "find", "dialogs")
 
@@ -71,8 +74,10 @@ class MsrtuiApp(App[None]):
         theme: str | None = None,
         tier: str | None = None,
         driver_class: type[Driver] | None = None,
+        first: Callable[[Mapping[int, str]], Screen[None]] | None = None,
     ) -> None:
         super().__init__(driver_class=driver_class)
+        self._first = first
         self._sources = (source,) if isinstance(source, Source) else tuple(source)
         self._qemus = (qemu,) if isinstance(qemu, QemuProfile) else tuple(qemu)
         self._cpu = cpu
@@ -88,8 +93,10 @@ class MsrtuiApp(App[None]):
     def get_default_screen(self) -> Screen[None]:
         """The explorer lies under all others; an empty screen under it would be styled, laid out and drawn first.
 
-        Where there is more than one source, or QEMU, it is the compare screen.
+        Where there is more than one source, or QEMU, it is the compare screen; ``first`` makes another one.
         """
+        if self._first is not None:
+            return self._first(self._glyphs)
         sources, qemus = self._sources, self._qemus
         if len(sources) == len(qemus) == 1:
             return ExplorerScreen(sources[0], qemus[0], self._glyphs, cpu=self._cpu, at_start=self._at_start)
@@ -146,7 +153,35 @@ def run(
     themes.choose(theme, glyphs.original_environment())  # refused before the terminal is taken
     terminal.ready()
     driver = choice.driver_class(diff, os.environ, check=diff_check)
-    app = MsrtuiApp(sources, qemus, cpu=cpu, at_start=step, theme=theme, tier=tier, driver_class=driver)
+    return _run(MsrtuiApp(sources, qemus, cpu=cpu, at_start=step, theme=theme, tier=tier, driver_class=driver), driver)
+
+
+def run_talk(
+    talk: Talk,
+    teller: Teller,
+    language: str,
+    *,
+    scene: int,
+    pace: float,
+    auto: bool = False,
+    theme: str | None = None,
+    tier: str | None = None,
+    diff: str | None = None,
+) -> int:
+    """Play a talk from ``scene`` on; returns the exit code. Raises as ``run``."""
+    from msrtui.tui.screens.talk import TalkScreen
+
+    themes.choose(theme, glyphs.original_environment())
+    terminal.ready()
+    driver = choice.driver_class(diff, os.environ)
+
+    def first(table: Mapping[int, str]) -> Screen[None]:
+        return TalkScreen(talk, teller, language, table, scene=scene, pace=pace, auto=auto)
+
+    return _run(MsrtuiApp((), (), theme=theme, tier=tier, driver_class=driver, first=first), driver)
+
+
+def _run(app: MsrtuiApp, driver: type[DiffDriver] | None) -> int:
     app.run()
     if driver is not None and driver.tally is not None:
         sys.stderr.write(f"{driver.tally}\n")

@@ -97,6 +97,11 @@ class Exploration:
         self.reader.ends(by)
         self._moved()
 
+    def stand_at(self, place: int) -> None:
+        """At the event with this number, which was heard before."""
+        self.reader.stand_at(place)
+        self._moved()
+
     def again(self) -> None:
         """Forget what KVM said and begin at the start: each step is a question again."""
         self.reader.again()

@@ -6,18 +6,12 @@ from typing import Any
 
 from textual.app import App
 
-_FACE = "@font-face"
-_MADE_BY = ("<!--", "-->")
+from msrtui.stage.svg import standing_alone
 
 
 def svg_of(app: App[Any]) -> str:
-    """The screen as SVG. Textual names a font on a server; a picture must not fetch anything, so that goes."""
-    drawn = app.export_screenshot()
-    while (start := drawn.find(_FACE)) >= 0:
-        end = drawn.index("}", start) + 1
-        drawn = drawn[:start].rstrip() + drawn[end:]
-    start, end = (drawn.find(sign) for sign in _MADE_BY)
-    return drawn[:start] + drawn[end + len(_MADE_BY[1]) :] if 0 <= start < end else drawn
+    """The screen as SVG."""
+    return standing_alone(app.export_screenshot())
 
 
 def text_of(app: App[Any]) -> str:

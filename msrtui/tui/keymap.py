@@ -115,6 +115,24 @@ COMPARE_KEYS = (
 )
 """The compare screen's own keys; those of the app mean the same on both."""
 
+TALK_KEYS = (
+    Key("pagedown,right,space,n,N", "scene(1)", "PgDn", "next", "next scene; Right, Space, n as well", 0),
+    Key("pageup,left,p,P", "scene(-1)", "PgUp", "back", "previous scene; Left and p as well", 1),
+    Key("less_than_sign,home", "ends(-1)", "<", "", "the first scene; Home as well"),
+    Key("greater_than_sign,end", "ends(1)", ">", "", "the last scene; End as well"),
+    Key("", "", "0-9", "", "the number of a scene; Enter goes there", owner="list"),
+    Key("enter", "open", "Enter", "explore", "this scene's event in the explorer; q there comes back to the scene", 2),
+    Key("full_stop,b", "black", ".", "black", "a black screen, and back; b as well", 3),
+    Key("a", "auto", "a", "auto-play", "go on by itself, or stop doing so", 4),
+    Key("l", "language", "l", "language", "the talk's next language", 5),
+    Key("ctrl+l", "redraw", "Ctrl+L", "", "draw everything anew", owner="app"),
+    Key("question_mark", "help", "?", "keys", "this list", 20),
+    Key("escape", "level", "Esc", "", "what is half typed goes, black ends"),
+    Key("ctrl+z", "suspend_process", "Ctrl+Z", "", "suspend; fg comes back", owner="app"),
+    Key("q", "quit", "q", "end", "end", 21, owner="app"),
+)
+"""The stage's own keys: those that a presenter's remote sends among them."""
+
 
 def key_line(width: int, limit: int = 8, keymap: Sequence[Key] = KEYMAP) -> str:
     """As many hints as fit, at most ``limit``, in the keymap's order; keys and quit always among them."""

@@ -9,9 +9,9 @@ from rich.cells import cell_len
 
 from msrtui.catalog import short_name
 from msrtui.language import say as _
-from msrtui.lines import Line, dim, head, line, mark, wrap
+from msrtui.lines import Line, Span, dim, head, line, mark, wrap
 from msrtui.stage.digits import HEIGHT, big
-from msrtui.stage.figures.parts import Room, beside, spread
+from msrtui.stage.figures.parts import Room, beside, filled, spread
 from msrtui.stage.talk import Scene
 from msrtui.stage.telling import Told
 
@@ -99,18 +99,18 @@ def _digits(before: int, after: int, scale: int) -> list[Line]:
 
 
 def _names(names: Sequence[str], width: int, rows: int, more: str) -> list[Line]:
-    """As many names as fit, one column or two; the last says how many are left."""
+    """As many names as fit, in columns; the last says how many are left."""
     if not names:
         return []
     longest = max(map(cell_len, names)) + 1
-    columns = max(1, min(width // max(longest, 1), 2 if width < 70 else 4)) if len(names) > rows else 1
+    columns = max(1, min(width // longest, 2 if width < 70 else 4)) if len(names) > rows else 1
     room = rows * columns
-    shown = list(names)
+    cells: list[Span] = [(text, "") for text in names]
     if len(names) > room:
-        shown = [*names[: room - 1], more + _("and {count} more").format(count=len(names) - room + 1)]
-    cell = max(map(cell_len, shown)) + 1 if columns > 1 else 0
-    lines = []
-    for at in range(0, len(shown), columns):
-        row = "".join(text + " " * (cell - cell_len(text)) for text in shown[at : at + columns])
-        lines.append(line(dim(row.rstrip()) if more and row.startswith(f"{more}{_('and')}") else row.rstrip()))
-    return lines
+        rest = more + _("and {count} more").format(count=len(names) - room + 1)
+        cells = [*cells[: room - 1], dim(rest)]
+    wide = max(cell_len(text) for text, _role in cells) + 1
+    return [
+        line(*((filled(text, wide) if columns > 1 else text, role) for text, role in cells[at : at + columns]))
+        for at in range(0, len(cells), columns)
+    ]

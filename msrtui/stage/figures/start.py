@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msrtui.catalog import short_name
-from msrtui.explain.predict import foretold
+from msrtui.explain.predict import failed_to_set, foretold
 from msrtui.explain.probing import recorded_facts
 from msrtui.language import say as _
 from msrtui.lines import Line, bad, dim, head, line, mark, wrap
@@ -22,13 +22,17 @@ def draw(scene: Scene, told: tuple[Told, ...], room: Room) -> list[Line]:
         return [*blocks[0], line(), *(line(bad(entry.text)) for entry in wrap(said, room.width))]
     facts = recorded_facts(here.heard, here.source.probes)
     prediction = foretold(here.qemu, here.request, here.outcome, here.heard, facts, ignore_msrs=False)
-    rows, open_rules = [], []
+    rows, open_rules, refused = [], [], False
     for verdict in prediction.verdicts[: max(room.height - 9, 3)]:
-        sign = {True: "✓", False: "✗", None: "?"}[verdict.taken]
+        taken = verdict.taken
+        if scene.message and failed_to_set(verdict.index, verdict.value) in scene.message:
+            taken = False  # QEMU itself said so
+        sign = {True: "✓", False: "✗", None: "?"}[taken] if not refused else "·"
         text = f"{sign} {verdict.index:>5x}  {short_name(verdict.index):<24} {verdict.value:#x}"
-        span = bad(text) if verdict.taken is False else mark(text) if verdict.taken is None else (text, "")
+        span = dim(text) if refused else bad(text) if taken is False else mark(text) if taken is None else (text, "")
         rows.append(line(span))
-        if not verdict.taken and verdict.rule not in open_rules:
+        refused = refused or taken is False  # KVM stops there: what is behind it was not put
+        if taken is None and not refused and verdict.rule not in open_rules:
             open_rules.append(verdict.rule)
     left = len(prediction.verdicts) - len(rows)
     if left > 0:

@@ -6,6 +6,7 @@ from msrtui.compare.differences import CIRCUMSTANCES, matters
 from msrtui.compare.meaning import lost
 from msrtui.compare.pair import WordPair
 from msrtui.compare.side import Side, newest_name
+from msrtui.language import N_
 from msrtui.language import say as _
 from msrtui.lines import Line, Span, dim, grouped, head, line, mark
 from msrtui.qemu.why import is_control_word
@@ -206,20 +207,20 @@ def _difference(shown: Comparison, kind: str, subject: str, width: int) -> list[
 
 
 _REACHES = {
-    "guest": _("guests: one can see it"),
-    "qemu": _("QEMU: it asks for it or uses it, and no guest sees it"),
-    "kernel": _("KVM alone: this QEMU does not look at it"),
+    "guest": N_("guests: one can see it"),
+    "qemu": N_("QEMU: it asks for it or uses it, and no guest sees it"),
+    "kernel": N_("KVM alone: this QEMU does not look at it"),
 }
 """How far a difference reaches."""
 _KINDS = {
-    "msr": _("feature MSR"),
-    "feature_list": _("kvm_feature_msrs"),
-    "index_list": _("KVM index list"),
-    "capability": _("KVM_CHECK_EXTENSION"),
-    "cpuid": _("KVM_GET_SUPPORTED_CPUID"),
-    "kvm": _("KVM_GET_SUPPORTED_CPUID"),
-    "order": _("order of a list"),
-    "mitigation": _("sysfs, vulnerabilities"),
-    "parameter": _("module parameter"),
-    "fact": _("the host"),
+    "msr": N_("feature MSR"),
+    "feature_list": N_("kvm_feature_msrs"),
+    "index_list": N_("KVM index list"),
+    "capability": N_("KVM_CHECK_EXTENSION"),
+    "cpuid": N_("KVM_GET_SUPPORTED_CPUID"),
+    "kvm": N_("KVM_GET_SUPPORTED_CPUID"),
+    "order": N_("order of a list"),
+    "mitigation": N_("sysfs, vulnerabilities"),
+    "parameter": N_("module parameter"),
+    "fact": N_("the host"),
 }

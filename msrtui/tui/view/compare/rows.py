@@ -9,6 +9,7 @@ from msrtui.catalog import short_name
 from msrtui.compare.differences import Difference
 from msrtui.compare.pair import WordPair
 from msrtui.compare.verdict import Reason
+from msrtui.language import N_
 from msrtui.language import say as _
 from msrtui.lines import Line, Span, cut, dim, ends, head, line, printable
 from msrtui.report.differences import labelled, told
@@ -18,16 +19,16 @@ from msrtui.tui.comparison import GROUPS, Comparison, letter
 VMX = ("group", "vmx")
 """The VMX words, which are shown as one row where one side has none of them and there is no room for all."""
 _TITLES = {
-    "msr": _("feature MSRs with another value"),
-    "feature_list": _("in kvm_feature_msrs of one alone"),
-    "index_list": _("in the index list of one alone"),
-    "capability": _("capabilities"),
-    "cpuid": _("CPUID that no word holds"),
-    "kvm": _("CPUID registers behind the words"),
-    "order": _("lists in another order"),
-    "parameter": _("module parameters"),
-    "mitigation": _("what the kernels say of the CPU's flaws"),
-    "fact": _("the hosts themselves"),
+    "msr": N_("feature MSRs with another value"),
+    "feature_list": N_("in kvm_feature_msrs of one alone"),
+    "index_list": N_("in the index list of one alone"),
+    "capability": N_("capabilities"),
+    "cpuid": N_("CPUID that no word holds"),
+    "kvm": N_("CPUID registers behind the words"),
+    "order": N_("lists in another order"),
+    "parameter": N_("module parameters"),
+    "mitigation": N_("what the kernels say of the CPU's flaws"),
+    "fact": N_("the hosts themselves"),
 }
 
 _NAMES = 14
