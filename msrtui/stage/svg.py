@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
+from html import unescape
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.style import Style
 from rich.terminal_theme import TerminalTheme
@@ -42,12 +45,28 @@ def svg_of_lines(lines: Sequence[Line], columns: int, palette: Palette, title: s
 
 
 def standing_alone(drawn: str) -> str:
-    """Rich names a font on a server; a picture must not fetch anything, so that goes, and the remark on who drew it."""
+    """A picture of Rich's that fetches nothing and in which wide characters are wide.
+
+    Rich names a font on a server: that goes, and the remark on who drew it. It gives a text as many cells as it has
+    characters, also where a character takes two.
+    """
     while (start := drawn.find(_FACE)) >= 0:
         end = drawn.index("}", start) + 1
         drawn = drawn[:start].rstrip() + drawn[end:]
     start, end = (drawn.find(sign) for sign in _MADE_BY)
-    return drawn[:start] + drawn[end + len(_MADE_BY[1]) :] if 0 <= start < end else drawn
+    alone = drawn[:start] + drawn[end + len(_MADE_BY[1]) :] if 0 <= start < end else drawn
+    return _TEXT.sub(_as_wide_as_it_is, alone)
+
+
+_TEXT = re.compile(r'textLength="([0-9.]+)"([^>]*)>([^<]*)<')
+
+
+def _as_wide_as_it_is(found: re.Match[str]) -> str:
+    text = unescape(found[3])
+    cells = cell_len(text)
+    if not text or cells == len(text):
+        return found[0]
+    return f'textLength="{round(float(found[1]) / len(text) * cells, 3):g}"{found[2]}>{found[3]}<'
 
 
 def _looks(palette: Palette) -> dict[Role, Style]:

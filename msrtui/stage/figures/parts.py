@@ -41,10 +41,10 @@ def filled(text: str, width: int) -> str:
 
 
 def bits_by_four(value: int, lit: int = 0, bits: int = 32) -> list[Span]:
-    """``·1·· ····``: the high bit left; those of ``lit`` are to be noticed."""
+    """``·1·· ····``: the high bit left; those of ``lit`` are to be noticed, ``-`` where they were taken away."""
     spans: list[Span] = []
     for bit in range(bits - 1, -1, -1):
-        sign = "1" if value >> bit & 1 else "·"
+        sign = "1" if value >> bit & 1 else "-" if lit >> bit & 1 else "·"
         spans.append(mark(sign) if lit >> bit & 1 else (sign, "") if sign == "1" else dim(sign))
         if bit and bit % 4 == 0:
             spans.append((" ", ""))

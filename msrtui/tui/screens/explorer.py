@@ -18,7 +18,7 @@ from msrtui.host.reload import mark, reloaded
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source
 from msrtui.tui.exploration import Exploration
-from msrtui.tui.keymap import KEYMAP
+from msrtui.tui.keymap import KEYMAP, Key
 from msrtui.tui.places import pane_of
 from msrtui.tui.screens.background import Background
 from msrtui.tui.screens.errands import Errands
@@ -53,6 +53,9 @@ class ExplorerScreen(Questions, Errands, Background):
         ),
         *(Binding(key, f"press('{key}')", "move", show=False, priority=True) for key in _MOVES),
     ]
+
+    KEYS: ClassVar[tuple[Key, ...]] = KEYMAP
+    """What the key line and the help tell."""
 
     AUTO_FOCUS = "#words"
     # Textual repaints the whole screen when the focus moves; here a row's look is all that changes
@@ -115,7 +118,7 @@ class ExplorerScreen(Questions, Errands, Background):
         if self._pictured is not None and self._pictured[0] is session and self._pictured[1:] == (size, asking):
             return  # Textual tells a screen that comes up its size three times
         self._pictured = session, size, asking
-        shown = picture(session, size.width, size.height)
+        shown = picture(session, size.width, size.height, self.KEYS)
         with self.app.batch_update():
             self._place(shown)
             for name in _LINES:
@@ -314,4 +317,4 @@ class ExplorerScreen(Questions, Errands, Background):
         """All keys."""
         from msrtui.tui.screens.help import HelpScreen
 
-        self.app.push_screen(HelpScreen(self._glyphs))
+        self.app.push_screen(HelpScreen(self._glyphs, self.KEYS))

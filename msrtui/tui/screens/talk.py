@@ -16,7 +16,7 @@ from msrtui.lines import Line, dim, ends, line, mark, wrap
 from msrtui.stage.page import page
 from msrtui.stage.talk import Talk
 from msrtui.stage.telling import Teller
-from msrtui.tui.keymap import TALK_KEYS
+from msrtui.tui.keymap import KEYMAP, TALK_KEYS
 from msrtui.tui.screens.explorer import ExplorerScreen
 from msrtui.tui.widgets.line_view import LineView
 
@@ -26,6 +26,7 @@ _DIGITS = 3
 class SceneExplorer(ExplorerScreen):
     """The explorer at a scene's event; q goes back to the scene."""
 
+    KEYS = tuple(key if key.action != "quit" else key._replace(hint="back to the talk") for key in KEYMAP)
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "to_scene", "back to the scene", show=False, priority=True)]
 
     def action_to_scene(self) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from msrtui.kvm.requests import GetMsrs
 from msrtui.lines import Line, dim, ends, head, line
 from msrtui.report.sentences import answer_text, question_text
 from msrtui.transcript.events import Event
-from msrtui.tui.keymap import key_line
+from msrtui.tui.keymap import KEYMAP, Key, key_line
 from msrtui.tui.session import Session
 from msrtui.tui.view import panes
 from msrtui.tui.view.brand import brand
@@ -36,8 +36,8 @@ class Picture(NamedTuple):
     detail: list[Line]
 
 
-def picture(session: Session, width: int, height: int) -> Picture:
-    """Everything that stands on a terminal of this size."""
+def picture(session: Session, width: int, height: int, keymap: Sequence[Key] = KEYMAP) -> Picture:
+    """Everything that stands on a terminal of this size; ``keymap`` is what the key line tells."""
     state, qemu = session.state, session.qemu
     tables = qemu.tables
     rough = {
@@ -97,7 +97,7 @@ def picture(session: Session, width: int, height: int) -> Picture:
         "top": [hairline(width, place.uprights, "┬")],
         "bottom": [hairline(width, place.uprights, "┴")],
         "dialogue": _dialogue(session, width, place.dialogue),
-        "keys": [line(dim(key_line(width)))],
+        "keys": [line(dim(key_line(width, keymap=keymap)))],
         **{name: [line(dim("│"))] * body for name in uprights},
     }
     return Picture(boxes, fixed, lists, detail(session, box["detail"]))
