@@ -5,24 +5,18 @@
 
 from __future__ import annotations
 
-import html
 import os
-import re
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from settling import settled
+from svg_words import words_of
 
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
 from msrtui.tui.app import MsrtuiApp
 from msrtui.tui.export import svg_of
-
-
-def words_of(svg: str) -> list[str]:
-    """The texts of an SVG in order; how they are laid out is Textual's affair."""
-    return [html.unescape(text).replace("\xa0", " ").strip() for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)]
 
 
 @pytest.mark.parametrize(
