@@ -10,6 +10,7 @@ from msrtui.kvm.collector import plain
 from msrtui.language import say as _
 from msrtui.language import speaking
 from msrtui.lines import Line, Span, cut, dim, ends, head, line, wrap
+from msrtui.report.heading import qemu_of
 from msrtui.stage.figures import draw
 from msrtui.stage.figures.parts import Room
 from msrtui.stage.talk import Scene, Talk
@@ -130,7 +131,7 @@ def _foot(told: tuple[Told, ...], margin: int, columns: int) -> Line:
         hints.pop(1)
     keys = "   ".join(hints)
     hosts = "; ".join(dict.fromkeys(_host(each) for each in told)) if len(told) < 3 else _many(told)
-    qemus = ", ".join(dict.fromkeys(f"QEMU {each.qemu.label}" for each in told))
+    qemus = ", ".join(dict.fromkeys(qemu_of(each.qemu) for each in told))
     return _ends([dim(f"{hosts}, {qemus}")], [dim(keys)], margin, columns)
 
 

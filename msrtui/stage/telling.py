@@ -66,7 +66,9 @@ class Teller:
         self._instead = instead
         self._may_open = may_open
         self._sources: dict[str, Source] = {}
-        self._told: dict[tuple[str, str, str], Told] = {}
+        self._told: dict[tuple[str, str, str, bool], Told] = {}
+        self.migratable = True
+        """x86_cpu_get_supported_feature_word's second argument, in all scenes."""
 
     def tell(self, scene: Scene) -> tuple[Told, ...]:
         """The hosts of the scene, the first at the scene's event."""
@@ -76,10 +78,10 @@ class Teller:
         return tuple(told)
 
     def _conversation(self, host: str, scene: Scene) -> Told:
-        key = (host, scene.qemu, scene.cpu)
+        key = (host, scene.qemu, scene.cpu, self.migratable)
         if key not in self._told:
             source = self._source(host)
-            profile = QemuProfile(version_label(scene.qemu))
+            profile = QemuProfile(version_label(scene.qemu), migratable=self.migratable)
             request = parse(scene.cpu, profile)
             profile = profile_for(request, profile)
             heard = Heard(source.answerer)

@@ -61,7 +61,8 @@ class TalkScreen(Screen[None]):
         self._glyphs = glyphs
         self.scene = scene
         self.black = False
-        self._typed = ""
+        self._typed: str | None = None
+        """The number that is being typed, None while none is."""
         self._pace = pace
         self._auto = auto
         self._timer: Timer | None = None
@@ -94,7 +95,7 @@ class TalkScreen(Screen[None]):
             said = wrap(f"Scene {self.scene} cannot be told: {wrong}", max(columns - 2, 1), "bad")
             lines = [Line(((" ", ""), *entry.spans)) for entry in said[:rows]]
             lines += [line()] * (rows - len(lines))
-        if self._typed and rows > 1:
+        if self._typed is not None and rows > 1:
             typed = mark(f"▸ {self._typed} / {len(self._talk.scenes)} ")
             lines = [ends(lines[0].spans[:2], [typed], columns), *lines[1:]]
         elif self._timer is not None and rows > 1:
@@ -102,7 +103,7 @@ class TalkScreen(Screen[None]):
         return lines
 
     def _to(self, scene: int) -> None:
-        self._typed = ""
+        self._typed = None
         self.black = False
         self.scene = max(1, min(scene, len(self._talk.scenes)))
         self._show()
@@ -121,7 +122,7 @@ class TalkScreen(Screen[None]):
     def on_key(self, event: events.Key) -> None:
         """Digits are the number of a scene; Enter goes there."""
         if event.character is not None and event.character.isdecimal() and event.character.isascii():
-            self._typed = (self._typed + event.character)[-_DIGITS:]
+            self._typed = ((self._typed or "") + event.character)[-_DIGITS:]
             event.stop()
             self._show()
         elif event.key == "backspace" and self._typed:
@@ -130,24 +131,46 @@ class TalkScreen(Screen[None]):
             event.prevent_default()
             self._show()
 
+    def action_jump(self) -> None:
+        """A number is to be typed."""
+        self._stop()
+        self._typed = ""
+        self._show()
+
     def action_open(self) -> None:
         """To the scene whose number was typed, else into the explorer at this scene's event."""
         self._stop()
-        if self._typed:
-            self._to(int(self._typed))
-            return
-        if self.black:
+        if self._typed is not None:
+            self._to(int(self._typed or self.scene))
+        elif self.black:
             self._to(self.scene)
-            return
+        else:
+            self._explore()
+
+    def action_ask(self) -> None:
+        """The user's own question to KVM, which the explorer puts."""
+        self._stop()
+        explorer = self._explore()
+        if explorer is not None:
+            explorer.call_after_refresh(explorer.action_ask)
+
+    def action_migratable(self) -> None:
+        """The mask on or off, in this scene and all others."""
+        self._teller.migratable = not self._teller.migratable
+        self._show()
+
+    def _explore(self) -> SceneExplorer | None:
+        """The explorer at this scene's event; None where the scene cannot be told, and the page says why."""
         scene = self._talk.scenes[self.scene - 1]
         try:
             here = self._teller.tell(scene)[0]
             explorer = SceneExplorer(here.source, here.qemu, self._glyphs, cpu=here.request.text)
         except MsrtuiError:
-            return  # the page says what is wrong
+            return None
         if here.at is not None and here.at < len(explorer.exploration.session.events):
             explorer.exploration.stand_at(here.at)
         self.app.push_screen(explorer)
+        return explorer
 
     def action_black(self) -> None:
         """Nothing on the screen, so that people look at the speaker; again, and it is back."""
