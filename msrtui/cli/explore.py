@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+import os
 
+from msrtui.cli.app_options import add_app, checked, meant
 from msrtui.cli.commands import COMMANDS
-from msrtui.cli.options import SOURCE_HELP, Help, Parser, add_profile, profile_from
+from msrtui.cli.options import Help, Parser, add_profile
 from msrtui.errors import BadRequest
-from msrtui.qemu.cpu_request import parse
-from msrtui.qemu.profile import DEFAULT_VERSION, QemuProfile
-from msrtui.snapshot.sources import Source, may_be_source, no_such_source, open_source
+from msrtui.resources import bundled_hosts
+from msrtui.snapshot.sources import Source, open_source
 
 
 def parser() -> Parser:
@@ -26,18 +26,7 @@ def parser() -> Parser:
         allow_abbrev=False,
     )
     made.add_argument("--version", action="version", version=f"msrtui {__version__}")
-    made.add_argument("sources", metavar="SOURCE", nargs="*", help=SOURCE_HELP)
-    made.add_argument("--step", action="store_true", help="begin at the first question instead of at the end")
-    made.add_argument("--cpu", metavar="MODEL", default="host", help="as QEMU's -cpu (default host)")
-    made.add_argument(
-        "--theme",
-        metavar="NAME",
-        help="colours: msrtui-dark, msrtui-light, msrtui-contrast, msrtui-projector or any that Textual has "
-        "(default: MSRTUI_THEME, else by terminal)",
-    )
-    made.add_argument(
-        "--glyphs", choices=("full", "narrow", "ascii"), help="characters to draw with (default: by locale)"
-    )
+    add_app(made)
     made.add_argument(
         "--diff",
         choices=("auto", "on", "off"),
@@ -56,16 +45,16 @@ def run(arguments: list[str]) -> int:
     Raises MsrtuiError where a source cannot be read, there is no such -cpu or theme, or no terminal to draw on.
     """
     if arguments and not arguments[0].startswith("-"):
-        _meant(arguments[0])  # first: the options behind a mistyped command would be complained of
+        meant(arguments[0])  # first: the options behind a mistyped command would be complained of
     options = parser().parse_args(arguments)
-    profiles = _profiles(options)
-    for profile in profiles:
-        parse(options.cpu, profile)  # refused before anything is opened
-    for text in options.sources:
-        if text in COMMANDS:
-            raise BadRequest(f"A command comes first, its options after it: msrtui {text} …")
-        _meant(text)
-    sources: list[Source] = [open_source(text) for text in options.sources] or [open_source(None)]
+    profiles = checked(options)
+    from msrtui.tui.permits import check_served, permits_for
+
+    served = permits_for(os.environ, ()).served
+    if served:
+        check_served(options.sources)
+    first = bundled_hosts()[0] if served else None
+    sources: list[Source] = [open_source(text) for text in options.sources] or [open_source(first)]
     try:
         from msrtui.tui import app
     except ModuleNotFoundError as missing:
@@ -80,21 +69,3 @@ def run(arguments: list[str]) -> int:
         diff=options.diff,
         diff_check=options.diff_check,
     )
-
-
-def _profiles(options: Namespace) -> list[QemuProfile]:
-    """The QEMU that reads all, or two: the first reads the first source, the second the others."""
-    labels = options.qemu or [DEFAULT_VERSION]
-    if len(labels) > 2:
-        raise BadRequest("--qemu is given once, or twice to compare two QEMUs.")
-    profiles = []
-    for label in labels:
-        options.qemu = label
-        profiles.append(profile_from(options))
-    return profiles
-
-
-def _meant(word: str) -> None:
-    """Raises BadSource, with what is near it, where a word is neither a source nor a command."""
-    if word not in COMMANDS and not may_be_source(word):
-        raise no_such_source(word, COMMANDS)

@@ -22,6 +22,7 @@ from msrtui.snapshot.sources import Source
 from msrtui.tui import terminal, themes
 from msrtui.tui.diff import choice
 from msrtui.tui.keymap import KEYMAP
+from msrtui.tui.permits import Permits, permits_for
 from msrtui.tui.screens.explorer import ExplorerScreen
 
 if TYPE_CHECKING:
@@ -52,7 +53,10 @@ def _collect_garbage() -> None:
 
 
 class MsrtuiApp(App[None]):
-    """Explores one source, or compares several, or one that two QEMUs read. ``copied`` is printed at the end."""
+    """Explores one source, or compares several, or one that two QEMUs read. ``copied`` is printed at the end.
+
+    ``permits``: what it may do on this machine; as a rule the environment says whether a browser shows it.
+    """
 
     TITLE = "msrtui"
     CSS_PATH: ClassVar[list[str | PurePath]] = [data_path("styles", f"{name}.tcss") for name in STYLES]
@@ -75,6 +79,7 @@ class MsrtuiApp(App[None]):
         tier: str | None = None,
         driver_class: type[Driver] | None = None,
         first: Callable[[Mapping[int, str]], Screen[None]] | None = None,
+        permits: Permits | None = None,
     ) -> None:
         super().__init__(driver_class=driver_class)
         self._first = first
@@ -82,6 +87,7 @@ class MsrtuiApp(App[None]):
         self._qemus = (qemu,) if isinstance(qemu, QemuProfile) else tuple(qemu)
         self._cpu = cpu
         self._at_start = at_start
+        self.permits = permits_for(os.environ, self._sources) if permits is None else permits
         self.copied: list[str] = []
         for known in themes.THEMES:
             self.register_theme(known)
@@ -151,7 +157,7 @@ def run(
     ``diff``, ``diff_check``: whether only cells that changed are sent, as in ``diff.choice``.
     """
     themes.choose(theme, glyphs.original_environment())  # refused before the terminal is taken
-    terminal.ready()
+    _ready()
     driver = choice.driver_class(diff, os.environ, check=diff_check)
     return _run(MsrtuiApp(sources, qemus, cpu=cpu, at_start=step, theme=theme, tier=tier, driver_class=driver), driver)
 
@@ -172,7 +178,7 @@ def run_talk(
     from msrtui.tui.screens.talk import TalkScreen
 
     themes.choose(theme, glyphs.original_environment())
-    terminal.ready()
+    _ready()
     driver = choice.driver_class(diff, os.environ)
 
     def first(table: Mapping[int, str]) -> Screen[None]:
@@ -181,11 +187,16 @@ def run_talk(
     return _run(MsrtuiApp((), (), theme=theme, tier=tier, driver_class=driver, first=first), driver)
 
 
+def _ready() -> None:
+    if not permits_for(os.environ, ()).served:  # there a server is at both ends, and no terminal
+        terminal.ready()
+
+
 def _run(app: MsrtuiApp, driver: type[DiffDriver] | None) -> int:
     app.run()
     if driver is not None and driver.tally is not None:
         sys.stderr.write(f"{driver.tally}\n")
     with contextlib.suppress(OSError):  # a terminal that is gone
-        for value in app.copied:
+        for value in () if app.permits.served else app.copied:
             os.write(1, value.encode() + b"\n")
     return app.return_code or 0

@@ -21,6 +21,7 @@ from textual.screen import Screen
 from msrtui import resources
 from msrtui.qemu import tables
 from msrtui.tui.keymap import KEYMAP, Key
+from msrtui.tui.permits import permits_of
 from msrtui.tui.view.frame import PANE_TITLES
 
 OPEN_SOURCE = "source"
@@ -58,7 +59,7 @@ class Commands(Provider):
 
     def commands(self) -> Iterator[Command]:
         """All that the screen, or the app, has an action for."""
-        for key in getattr(self.screen, "KEYS", KEYMAP):
+        for key in permits_of(self.app).offered(getattr(self.screen, "KEYS", KEYMAP)):
             yield from self._of_key(key)
         if _has(self.screen, OPEN_SOURCE):
             for name in resources.bundled_hosts():

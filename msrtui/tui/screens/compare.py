@@ -23,6 +23,7 @@ from msrtui.snapshot.sources import Source
 from msrtui.tui.comparing import Comparing, verdicts_of
 from msrtui.tui.comparison import Comparison
 from msrtui.tui.keymap import COMPARE_KEYS, Key
+from msrtui.tui.permits import permits_of
 from msrtui.tui.screens.compare_errands import CompareErrands
 from msrtui.tui.view.compare.picture import LINES, WIDE, compare_picture
 from msrtui.tui.view.compare.rows import VMX
@@ -189,7 +190,8 @@ class CompareScreen(CompareErrands):
         if self._pictured is not None and self._pictured[0] is shown and self._pictured[1] == size:
             return
         self._pictured = shown, size
-        drawn = compare_picture(shown, self.comparing.cpu, size.width, size.height)
+        keymap = permits_of(self.app).offered(COMPARE_KEYS)
+        drawn = compare_picture(shown, self.comparing.cpu, size.width, size.height, keymap)
         with self.app.batch_update():
             for name, box in drawn.boxes.items():
                 self._place(name, box)

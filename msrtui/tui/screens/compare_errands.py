@@ -20,6 +20,7 @@ from msrtui.snapshot.sources import Source, open_source, require_kvm
 from msrtui.tui.comparing import Comparing
 from msrtui.tui.comparison import Comparison, letter
 from msrtui.tui.export import svg_of, text_of
+from msrtui.tui.permits import permits_of
 from msrtui.tui.session import Subject
 from msrtui.tui.view.compare.heads import host_name
 from msrtui.tui.widgets.line_view import LineList
@@ -152,12 +153,14 @@ class CompareErrands(Screen[None]):
             if text is not None:
                 self.action_source(text)
 
-        self.app.push_screen(OpenScreen(self._glyphs), chosen)
+        self.app.push_screen(OpenScreen(self._glyphs, permits=permits_of(self.app)), chosen)
 
     def action_source(self, text: str) -> None:
         """Compare with the source of this text as well."""
-        self._note(f"Opening {printable(text)} …")
-        self._open(text)
+        closed = permits_of(self.app).closed(text)
+        self._note(closed or f"Opening {printable(text)} …")
+        if closed is None:
+            self._open(text)
 
     @work(thread=True, exclusive=True, group="open", exit_on_error=False)
     def _open(self, text: str) -> None:
@@ -196,11 +199,15 @@ class CompareErrands(Screen[None]):
         from msrtui.tui.keymap import COMPARE_KEYS
         from msrtui.tui.screens.help import HelpScreen
 
-        self.app.push_screen(HelpScreen(self._glyphs, COMPARE_KEYS))
+        self.app.push_screen(HelpScreen(self._glyphs, permits_of(self.app).offered(COMPARE_KEYS)))
 
     # --- saving and copying ----------------------------------------------------------------------------------
     def action_save(self) -> None:
         """The comparison, or the screen, into a file."""
+        refused = permits_of(self.app).refusal("save")
+        if refused is not None:
+            self._note(refused)
+            return
         from msrtui.tui.screens.save import COMPARE_KINDS, SaveScreen
 
         now = self.comparing.comparison
@@ -250,4 +257,4 @@ class CompareErrands(Screen[None]):
         copied = getattr(self.app, "copied", None)
         if isinstance(copied, list):
             copied.append(text)
-        self._note("Copied; it is printed at the end too.")
+        self._note(f"Copied{permits_of(self.app).after_copying}.")

@@ -17,6 +17,7 @@ from msrtui.snapshot.files import write_whole
 from msrtui.snapshot.sources import Source, open_source, require_kvm
 from msrtui.tui.exploration import Exploration
 from msrtui.tui.export import svg_of, text_of
+from msrtui.tui.permits import permits_of
 from msrtui.tui.screens.part import Part
 from msrtui.tui.session import Session, Subject
 from msrtui.tui.view.values import value_of
@@ -105,7 +106,7 @@ class Errands(Part):
         """Another host: live, bundled, a file, over ssh."""
         from msrtui.tui.screens.open import OpenScreen
 
-        self.app.push_screen(OpenScreen(self._glyphs), self._open_chosen)
+        self.app.push_screen(OpenScreen(self._glyphs, permits=permits_of(self.app)), self._open_chosen)
 
     def _open_chosen(self, text: str | None) -> None:
         if text is not None:
@@ -113,8 +114,7 @@ class Errands(Part):
 
     def action_source(self, text: str) -> None:
         """Open the source of this text; what is shown stays until it is there."""
-        self._note(f"Opening {printable(text)} …")
-        self._open(text)
+        self._begin_to_open(text)
 
     def action_compare(self) -> None:
         """This host beside another one."""
@@ -122,10 +122,15 @@ class Errands(Part):
 
         def chosen(text: str | None) -> None:
             if text is not None:
-                self._note(f"Opening {printable(text)} …")
-                self._open(text, beside=True)
+                self._begin_to_open(text, beside=True)
 
-        self.app.push_screen(OpenScreen(self._glyphs), chosen)
+        self.app.push_screen(OpenScreen(self._glyphs, permits=permits_of(self.app)), chosen)
+
+    def _begin_to_open(self, text: str, *, beside: bool = False) -> None:
+        closed = permits_of(self.app).closed(text)
+        self._note(closed or f"Opening {printable(text)} …")
+        if closed is None:
+            self._open(text, beside=beside)
 
     def _compare(self, other: Source) -> None:
         from msrtui.tui.screens.compare import CompareScreen
@@ -163,6 +168,8 @@ class Errands(Part):
     # --- saving ----------------------------------------------------------------------------------------------
     def action_save(self) -> None:
         """The snapshot, the screen, or what is selected, into a file."""
+        if self._refused("save"):
+            return
         from msrtui.tui.screens.save import SaveScreen
 
         session = self.exploration.session
@@ -230,7 +237,7 @@ class Errands(Part):
         copied = getattr(self.app, "copied", None)
         if isinstance(copied, list):
             copied.append(text)
-        self._note(f"Copied {text}{what}; it is printed at the end too.")
+        self._note(f"Copied {text}{what}{permits_of(self.app).after_copying}.")
 
     # --- lint ------------------------------------------------------------------------------------------------
     def action_lint(self) -> None:
@@ -268,6 +275,8 @@ class Errands(Part):
     # --- a vCPU ----------------------------------------------------------------------------------------------
     def action_probe(self) -> None:
         """Try this guest on a scratch vCPU; on a saved host what its snapshot says of one."""
+        if self._refused("probe"):
+            return
         session = self.exploration.session
         if not session.source.live:
             if session.start is None:
@@ -321,6 +330,8 @@ class Errands(Part):
     # --- running QEMUs ---------------------------------------------------------------------------------------
     def action_running(self) -> None:
         """The QEMUs that run on this host, and what each one's -cpu gets here."""
+        if self._refused("running"):
+            return
         self._note("Looking for running QEMUs …")
         self._find_qemus(self.exploration.session.source)
 

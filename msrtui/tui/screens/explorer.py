@@ -19,6 +19,7 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source
 from msrtui.tui.exploration import Exploration
 from msrtui.tui.keymap import KEYMAP, Key
+from msrtui.tui.permits import permits_of
 from msrtui.tui.places import pane_of
 from msrtui.tui.screens.background import Background
 from msrtui.tui.screens.errands import Errands
@@ -118,7 +119,7 @@ class ExplorerScreen(Questions, Errands, Background):
         if self._pictured is not None and self._pictured[0] is session and self._pictured[1:] == (size, asking):
             return  # Textual tells a screen that comes up its size three times
         self._pictured = session, size, asking
-        shown = picture(session, size.width, size.height, self.KEYS)
+        shown = picture(session, size.width, size.height, permits_of(self.app).offered(self.KEYS))
         with self.app.batch_update():
             self._place(shown)
             for name in _LINES:
@@ -317,4 +318,4 @@ class ExplorerScreen(Questions, Errands, Background):
         """All keys."""
         from msrtui.tui.screens.help import HelpScreen
 
-        self.app.push_screen(HelpScreen(self._glyphs, self.KEYS))
+        self.app.push_screen(HelpScreen(self._glyphs, permits_of(self.app).offered(self.KEYS)))

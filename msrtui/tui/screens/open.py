@@ -16,8 +16,9 @@ from textual.widgets import Input
 from msrtui import resources
 from msrtui.errors import BadSource
 from msrtui.lines import Line, dim, head, line
+from msrtui.tui.permits import ALL, Permits
 from msrtui.tui.screens.choices import ChoiceList, ChoiceScreen, QuietInput
-from msrtui.tui.view.opening import Folder, completed, folder_of, is_path, open_rows, unwound
+from msrtui.tui.view.opening import Folder, closed_rows, completed, folder_of, is_path, open_rows, unwound
 from msrtui.tui.widgets.line_view import LineView
 
 _MOST_READ = 20_000  # of a folder with more than these only so many are looked at
@@ -46,8 +47,11 @@ class OpenScreen(ChoiceScreen["str | None"]):
         Binding("tab", "complete", "complete", show=False, priority=True),
     ]
 
-    def __init__(self, glyphs: Mapping[int, str], hosts: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, glyphs: Mapping[int, str], hosts: Sequence[str] | None = None, *, permits: Permits = ALL
+    ) -> None:
         super().__init__()
+        self._permits = permits
         self._glyphs = glyphs
         self._hosts = tuple(resources.bundled_hosts() if hosts is None else hosts)
         self._origins: Mapping[str, str] = {}
@@ -58,7 +62,8 @@ class OpenScreen(ChoiceScreen["str | None"]):
     def compose(self) -> ComposeResult:
         """Heading, line, what it can mean, keys."""
         yield LineView(self._glyphs, id="open-title")
-        yield QuietInput(placeholder="a saved host, a file, or ssh://host", id="open-input")
+        placeholder = "a saved host" if self._permits.served else "a saved host, a file, or ssh://host"
+        yield QuietInput(placeholder=placeholder, id="open-input")
         yield ChoiceList(self._glyphs, id="open-list")
         yield LineView(self._glyphs, id="open-keys")
 
@@ -119,11 +124,7 @@ class OpenScreen(ChoiceScreen["str | None"]):
         width = self.size.width
         if not width:
             return
-        wanted = folder_of(self._typed.strip()) if is_path(self._typed.strip()) else "."
-        if wanted != self._reading:
-            self._reading = wanted
-            self._read_folder(wanted)
-        heading, rows = open_rows(self._typed, self._hosts, self._origins, self._folder, width)
+        heading, rows = self._rows(width)
         if self._notice is not None:
             heading = line(f" {self._notice}")
         self.query_one("#open-title", LineView).show([line(" ", head("Open"), dim("   whose KVM to look at"))])
@@ -132,6 +133,17 @@ class OpenScreen(ChoiceScreen["str | None"]):
         chosen = self.choices.selected if keep else None
         keys_there = [row.key for row in rows if row.key is not None]
         self.choices.show_list(heading, rows, chosen if chosen in keys_there else _first(rows))
+
+    def _rows(self, width: int) -> tuple[Line, list[Line]]:
+        typed, permits = self._typed, self._permits
+        if permits.served:
+            named = [name for name in permits.named if name.isprintable()]
+            return closed_rows(typed, named, self._hosts, self._origins, permits.closed(typed) or "", width)
+        wanted = folder_of(typed.strip()) if is_path(typed.strip()) else "."
+        if wanted != self._reading:
+            self._reading = wanted
+            self._read_folder(wanted)
+        return open_rows(typed, self._hosts, self._origins, self._folder, width)
 
     @on(Input.Changed)
     def _changed(self, message: Input.Changed) -> None:
@@ -161,7 +173,7 @@ class OpenScreen(ChoiceScreen["str | None"]):
         if kind == "folder":
             self._into_the_line(completed(key))
         elif isinstance(text, str):
-            self.dismiss(os.path.expanduser(text))  # noqa: PTH111
+            self.dismiss(text if self._permits.served else os.path.expanduser(text))  # noqa: PTH111
 
 
 def _first(rows: Sequence[Line]) -> object:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from textual.screen import Screen
 
 from msrtui.tui.exploration import Exploration
+from msrtui.tui.permits import permits_of
 
 
 class Part(Screen[None]):
@@ -17,6 +18,13 @@ class Part(Screen[None]):
 
     def _do(self, move: Callable[[], object]) -> None:
         raise NotImplementedError
+
+    def _refused(self, action: str) -> bool:
+        """Whether this may not be done here; then it is said at the foot why."""
+        sentence = permits_of(self.app).refusal(action)
+        if sentence is not None:
+            self._note(sentence)
+        return sentence is not None
 
     def _note(self, text: str) -> None:
         self._do(lambda: self.exploration.note(text))

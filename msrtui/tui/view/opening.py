@@ -56,6 +56,24 @@ def open_rows(
     return _named(text, hosts, origins, folder, width)
 
 
+def closed_rows(
+    typed: str, named: Sequence[str], hosts: Sequence[str], origins: Mapping[str, str], closed: str, width: int
+) -> tuple[Line, list[Line]]:
+    """As ``open_rows`` where only these can be opened; no folder is looked into. ``closed``: why nothing else can."""
+    words = typed.lower().split()
+    column = max(18, min(max(map(len, (*named, *hosts)), default=18), width // 2))
+    told = {**origins, **{name: "named when msrtui serve was started" for name in named if name not in hosts}}
+    every = [*(name for name in named if name not in hosts), *hosts]
+    rows = [
+        _row(name, told.get(name, ""), column, width, ("source", name))
+        for name in every
+        if all(word in f"{name} {told.get(name, '')}".lower() for word in words)
+    ]
+    if not rows:
+        return line(" That is not opened here."), [Line(((" ", ""), *part.spans)) for part in wrap(closed, width - 2)]
+    return line(dim(" a saved host that is brought along, or what msrtui serve was given")), rows
+
+
 def _row(name: str, detail: str, column: int, width: int, key: object) -> Line:
     shown = Line(cut(line(printable(name)).spans, column))
     gap = " " * (column - shown.width + 2)

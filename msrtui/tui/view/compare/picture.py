@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from msrtui.language import say as _
@@ -31,8 +31,10 @@ class ComparePicture(NamedTuple):
     detail: list[Line]
 
 
-def compare_picture(shown: Comparison, cpu: str, width: int, height: int) -> ComparePicture:
-    """Everything that stands on a terminal of this size."""
+def compare_picture(
+    shown: Comparison, cpu: str, width: int, height: int, keymap: Sequence[Key] = COMPARE_KEYS
+) -> ComparePicture:
+    """Everything that stands on a terminal of this size; ``keymap``: the keys that there are."""
     verdicts = verdict_lines(shown, width)
     foot = 6 if height >= 36 else 3 if height >= 30 else 1
     if shown.notice is not None:  # what was asked for is said whole
@@ -80,7 +82,7 @@ def compare_picture(shown: Comparison, cpu: str, width: int, height: int) -> Com
         "upright": [line(dim("│"))] * body,
         "line-3": [hairline(width, uprights, "┴")],
         "dialogue": dialogue(shown, width, foot),
-        "keys": [line(dim(key_line(width, keymap=_keys(shown))))],
+        "keys": [line(dim(key_line(width, keymap=_keys(shown, keymap))))],
     }
     return ComparePicture(
         boxes,
@@ -91,9 +93,9 @@ def compare_picture(shown: Comparison, cpu: str, width: int, height: int) -> Com
     )
 
 
-def _keys(shown: Comparison) -> tuple[Key, ...]:
+def _keys(shown: Comparison, keymap: Sequence[Key]) -> tuple[Key, ...]:
     """The keys that mean something here: with two hosts there is no next one."""
-    return tuple(key for key in COMPARE_KEYS if shown.many or not key.action.startswith("next_host"))
+    return tuple(key for key in keymap if shown.many or not key.action.startswith("next_host"))
 
 
 def dialogue(shown: Comparison, width: int, rows: int) -> list[Line]:
