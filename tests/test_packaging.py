@@ -51,7 +51,9 @@ def test_a_wheel_has_every_style_and_every_snapshot(wheel: Path, root: Path) -> 
 
 
 def test_a_wheel_has_every_module_and_table_of_the_package(wheel: Path, root: Path) -> None:
-    ours = {str(path.relative_to(root)) for path in (root / "msrtui").rglob("*") if path.suffix in (".py", ".json")}
+    kinds = (".py", ".json", ".html", ".css", ".js")
+    ours = {str(path.relative_to(root)) for path in (root / "msrtui").rglob("*") if path.suffix in kinds}
+    assert "msrtui/tui/web/page.html" in ours
     assert "msrtui/qemu/tables/7.2.json" in ours
     assert any(name.startswith("msrtui/catalog/") and name.endswith(".json") for name in ours)
     assert ours <= _names(wheel)

@@ -12,8 +12,13 @@ from msrtui.qemu.profile import DEFAULT_VERSION, QemuProfile
 from msrtui.snapshot.sources import may_be_source, no_such_source
 
 
-def add_app(parser: ArgumentParser, *, sources: str = SOURCE_HELP) -> None:
-    """What is shown and how it looks; which QEMU reads it is ``add_profile``'s."""
+def add_app(
+    parser: ArgumentParser, *, sources: str = SOURCE_HELP, theme: str = "by terminal", glyphs: str = "by locale"
+) -> None:
+    """What is shown and how it looks, and what the help says of each default.
+
+    Which QEMU reads it is ``add_profile``'s.
+    """
     parser.add_argument("sources", metavar="SOURCE", nargs="*", help=sources)
     parser.add_argument("--step", action="store_true", help="begin at the first question instead of at the end")
     parser.add_argument("--cpu", metavar="MODEL", default="host", help="as QEMU's -cpu (default host)")
@@ -21,10 +26,10 @@ def add_app(parser: ArgumentParser, *, sources: str = SOURCE_HELP) -> None:
         "--theme",
         metavar="NAME",
         help="colours: msrtui-dark, msrtui-light, msrtui-contrast, msrtui-projector or any that Textual has "
-        "(default: MSRTUI_THEME, else by terminal)",
+        f"(default: MSRTUI_THEME, else {theme})",
     )
     parser.add_argument(
-        "--glyphs", choices=("full", "narrow", "ascii"), help="characters to draw with (default: by locale)"
+        "--glyphs", choices=("full", "narrow", "ascii"), help=f"characters to draw with (default: {glyphs})"
     )
 
 
@@ -65,4 +70,4 @@ def again(options: Namespace, profiles: list[QemuProfile]) -> list[str]:
     for name in ("step", "cpu_pm", "no_migratable"):
         if getattr(options, name):
             words.append(f"--{name.replace('_', '-')}")
-    return [*words, "--", *options.sources]
+    return [*words, *(f"./{text}" if text.startswith("-") else text for text in options.sources)]

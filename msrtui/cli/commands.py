@@ -18,6 +18,7 @@ COMMANDS = {
     "explain": "an error message of QEMU, libvirt or the kernel: why, and what to do",
     "decode": "an MSR's value bit by bit, what changed between two, rdmsr output, raw CPUID",
     "play": "the conversation told as a talk, scene by scene; pictures and recordings of it",
+    "serve": "the app in a browser, for this machine's own users",
     "capture": "a snapshot of this machine, or of others over ssh",
     "hosts": "the saved hosts that are brought along, or those in a folder",
     "convert": "a capture of another kind, as a snapshot",

@@ -43,3 +43,11 @@ def choose(option: str | None, environment: Mapping[str, str]) -> str:
     if environment.get("COLORTERM", "") not in ("truecolor", "24bit"):
         return "ansi-dark"
     return DARK.name
+
+
+def background(name: str) -> str:
+    """The background of the theme called so, as CSS has it."""
+    theme = {**BUILTIN_THEMES, **{theme.name: theme for theme in THEMES}}[name]
+    if theme.background is not None and theme.background.startswith("#"):
+        return theme.background
+    return "#121212" if theme.dark else "#e0e0e0"  # Textual's own; "ansi_default" is none of CSS's
