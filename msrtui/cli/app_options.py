@@ -70,4 +70,9 @@ def again(options: Namespace, profiles: list[QemuProfile]) -> list[str]:
     for name in ("step", "cpu_pm", "no_migratable"):
         if getattr(options, name):
             words.append(f"--{name.replace('_', '-')}")
-    return [*words, *(f"./{text}" if text.startswith("-") else text for text in options.sources)]
+    return [*words, *map(no_option, options.sources)]
+
+
+def no_option(path: str) -> str:
+    """A file's path, so that it is not taken for an option."""
+    return f"./{path}" if path.startswith("-") else path

@@ -99,13 +99,17 @@ def _language(options: Namespace) -> str:
 
 def _teller(options: Namespace, talk: Talk) -> Teller:
     from msrtui.stage.telling import Teller
+    from msrtui.tui.permits import check_served, permits_for
 
     instead = None
     if options.source is not None:
         from msrtui.snapshot.sources import open_source
 
+        if permits_for(os.environ, ()).served:
+            check_served([options.source])
         instead = open_source(options.source)
-    return Teller(talk, instead)
+    permits = permits_for(os.environ, () if instead is None else (instead,))
+    return Teller(talk, instead, lambda host: permits.closed(host) is None)
 
 
 def _new(path: str) -> int:

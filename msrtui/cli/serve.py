@@ -6,8 +6,9 @@ import errno
 import os
 import socket
 import sys
+from argparse import Namespace
 
-from msrtui.cli.app_options import add_app, again, checked
+from msrtui.cli.app_options import add_app, again, checked, no_option
 from msrtui.cli.commands import COMMANDS
 from msrtui.cli.options import Parser, add_profile, command_parser
 from msrtui.cli.output import note, say
@@ -25,6 +26,9 @@ def parser() -> Parser:
     """The options of ``msrtui serve``."""
     made = command_parser("serve", COMMANDS["serve"], _EPILOG)
     add_app(made, sources=_SOURCES, theme="msrtui-dark", glyphs="full")
+    made.add_argument(
+        "--play", metavar="TALK", help="a talk in place of the explorer; a SOURCE is told of in place of its own host"
+    )
     made.add_argument("--port", metavar="N", type=int, default=0, help="the port to listen at (default: a free one)")
     made.add_argument(
         "--address",
@@ -46,21 +50,14 @@ def run(arguments: list[str]) -> int:
         from msrtui.tui.web import server, visitors
     except ModuleNotFoundError as missing:
         raise BadRequest(f"serve needs the Python package {missing.name}: pip install 'msrtui[web]'") from None
-    from msrtui.snapshot.sources import open_source, require_kvm
     from msrtui.tui import themes
     from msrtui.tui.permits import check_served
 
     check_served(options.sources)
-    profiles = checked(options)
-    options.sources = options.sources or [bundled_hosts()[0]]
-    for text in options.sources:
-        source = open_source(text)  # each window opens it anew: what it cannot be told there is told here
-        if source.live:
-            require_kvm(source)
     options.theme = themes.choose(options.theme, {**os.environ, "COLORTERM": "truecolor"})
     options.glyphs = options.glyphs or os.environ.get("MSRTUI_GLYPHS") or "full"
+    words = _explorer(options) if options.play is None else _talk(options)
 
-    words = again(options, profiles)  # what a talk is served by would stand here: play, its file, and the like
     listening = _listen(options.address, options.port)
     port = listening.getsockname()[1]
     made = server.Server(
@@ -76,6 +73,43 @@ def run(arguments: list[str]) -> int:
             listening,
             lambda: say(f"msrtui is at {visitors.url(options.address, port)} (Ctrl+C ends it)\n"),
         )
+
+
+def _explorer(options: Namespace) -> list[str]:
+    """What opens the app in a window. Each opens its sources anew: what cannot be told there is raised here."""
+    from msrtui.snapshot.sources import open_source, require_kvm
+
+    profiles = checked(options)
+    options.sources = options.sources or [bundled_hosts()[0]]
+    for text in options.sources:
+        source = open_source(text)
+        if source.live:
+            require_kvm(source)
+    return again(options, profiles)
+
+
+def _talk(options: Namespace) -> list[str]:
+    """What plays a talk in a window. Every scene is told once here, so that none fails before those who listen."""
+    from msrtui.snapshot.sources import open_source
+    from msrtui.stage.page import page
+    from msrtui.stage.talk import open_talk
+    from msrtui.stage.telling import Teller
+    from msrtui.tui.permits import Permits
+
+    usual = parser().parse_args([])
+    if len(options.sources) > 1 or any(
+        getattr(options, name) != getattr(usual, name)
+        for name in ("qemu", "cpu", "machine", "irqchip", "pmu", "cpu_pm", "no_migratable", "step")
+    ):
+        raise BadRequest("A talk says itself what it is about: with --play only one SOURCE, or none.")
+    talk = open_talk(options.play)
+    instead = open_source(options.sources[0]) if options.sources else None
+    permits = Permits(True, tuple(options.sources))
+    teller = Teller(talk, instead, lambda host: permits.closed(host) is None)
+    for number in range(1, len(talk.scenes) + 1):
+        page(talk, teller, number, 80, 24, talk.languages[0])
+    looks = [f"--theme={options.theme}", f"--glyphs={options.glyphs}"]
+    return ["play", *looks, *map(no_option, (options.play, *options.sources))]
 
 
 def _msrtui(words: list[str]) -> list[str]:

@@ -54,6 +54,10 @@ def serve() -> Iterator[Callable[..., Serving]]:
         (["--theme", "plaid"], "There is no theme plaid"),
         (["--qemu", "1.0"], "1.0"),
         (["--cpu", "8086"], "8086"),
+        (["--play", "nothing"], "There is no talk nothing"),
+        (["--play", "article", "--qemu", "7.2"], "A talk says itself what it is about"),
+        (["--play", "article", EPYC, SKYLAKE], "A talk says itself what it is about"),
+        (["--play", "article", "/nowhere.json"], "no file"),
         (["--port", "65536"], "a number from 1 to 65535"),
         (["--port", "http"], "invalid int value"),
         (["--address", "192.0.2.1"], "no address of this machine"),
@@ -76,6 +80,23 @@ def test_a_file_that_is_no_snapshot_is_refused_before_a_window_is_opened(
     wrong.write_text("{}")
     assert main(["serve", str(wrong)]) == 2
     assert "not a snapshot" in one_sentence(capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("host", ["/etc/passwd", "ssh://host", "live", EPYC])
+def test_a_talk_of_a_host_that_was_not_named_is_not_served(
+    host: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = tmp_path / "talk.toml"
+    assert main(["play", "--new", str(talk)]) == 0
+    capsys.readouterr()
+    text = re.sub(r"(?m)^host *=.*$", f'host = "{host}"', talk.read_text("utf-8"))
+    talk.write_text(text, "utf-8")
+    assert f'host = "{host}"' in text
+    assert main(["serve", "--play", str(talk)]) == 2
+    assert "only bundled hosts and those that were named" in one_sentence(capsys.readouterr().err)
+    monkeypatch.setenv("TEXTUAL_DRIVER", "textual.drivers.web_driver:WebDriver")
+    assert main(["play", "--check", str(talk)]) == 2
+    assert "only bundled hosts and those that were named" in one_sentence(capsys.readouterr().err)
 
 
 def test_a_port_that_is_taken_is_said_in_a_sentence() -> None:

@@ -121,6 +121,26 @@ def test_only_what_was_named_or_is_brought_along_is_opened(window: BrowserWindow
     window.wait_for(lambda shown: f"msrtui {SKYLAKE}" in shown)
 
 
+def test_a_talk_is_played_and_its_door_leads_into_an_explorer_that_may_as_little(browser: BrowserContext) -> None:
+    from browsing import BrowserWindow
+
+    serving = Serving("--play", "article", EPYC)
+    window = BrowserWindow(browser, serving.url)
+    window.wait_for_text("1 / ")
+    window.keys("PageDown")
+    window.wait_for_text("2 / ")
+    window.keys("Enter")
+    window.wait_for_text("back to the talk")
+    window.keys("s")
+    window.wait_for_text("Nothing is saved from a browser")
+    window.keys("o")
+    window.wait_for_text("whose KVM to look at")
+    window.types("/etc/passwd")
+    window.wait_for_text("In a browser only the saved hosts that are brought along")
+    window.page.close()
+    assert serving.end() == (0, "", "")
+
+
 def test_it_follows_the_windows_size_and_says_when_it_has_ended(window: BrowserWindow) -> None:
     window.page.set_viewport_size({"width": 700, "height": 400})
     window.wait_for(lambda text: window.size[0] < 80 and "q quit" in text)
