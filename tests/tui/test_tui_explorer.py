@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from msrtui.host import facts
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source, open_source
 from msrtui.tui.app import MsrtuiApp
-from msrtui.tui.keymap import KEYMAP, key_line
+from msrtui.tui.keymap import KEYMAP, Key, key_line
 from msrtui.tui.screens.explorer import ExplorerScreen
 from msrtui.tui.session import Session
 from msrtui.tui.view.frame import PANES
@@ -453,9 +453,9 @@ async def test_garbage_is_collected_once_the_app_is_drawn(request: pytest.Fixtur
 async def test_the_first_picture_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     worked_out: list[tuple[object, ...]] = []
 
-    def noted(session: Session, width: int, height: int) -> Picture:
+    def noted(session: Session, width: int, height: int, keymap: Sequence[Key]) -> Picture:
         worked_out.append((session.focus, width, height))
-        return picture(session, width, height)
+        return picture(session, width, height, keymap)
 
     monkeypatch.setattr("msrtui.tui.screens.explorer.picture", noted)
     monkeypatch.setattr(ExplorerScreen, "_ask_the_others", lambda *_: None)
