@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ TEXT_LIMIT = 4000
 _TALK_KEYS = {"host", "qemu", "cpu", "scene", "pace"}
 _SCENE_KEYS = {"figure", "host", "hosts", "qemu", "cpu", "at", "look", "rdmsr", "message"}
 _SAID_KEYS = {"title", "words", "notes"}
+_LANGUAGE = re.compile("[a-z]{2}")
 PACE = 8.0
 """Seconds that a scene stands in auto-play, where the talk says nothing else."""
 
@@ -103,7 +105,7 @@ def open_talk(text: str) -> Talk:
     if not os.path.exists(text) and os.sep not in text and not text.endswith(".toml"):  # noqa: PTH110
         known = ", ".join(bundled_talks())
         raise BadSource(f"There is no talk {plain(text, 80)}; bundled are {known}, and msrtui play --new makes one.")
-    return read_talk(read_file(text), text)
+    return read_talk(read_file(text, "that is no talk"), text)
 
 
 def read_talk(data: bytes, shown_as: str) -> Talk:
@@ -115,6 +117,8 @@ def read_talk(data: bytes, shown_as: str) -> Talk:
         raise BadSource(f"{name} is not a talk: it is not UTF-8 text.") from None
     except (tomllib.TOMLDecodeError, RecursionError) as wrong:
         raise BadSource(f"{name} is not a talk that can be read: {plain(str(wrong), 200)}.") from None
+    except ValueError:  # Python reads no integer of more than 4300 digits
+        raise BadSource(f"{name} is not a talk that can be read: a number in it is too long.") from None
     try:
         return _talk(document, name)
     except _Wrong as wrong:
@@ -146,13 +150,10 @@ def _talk(document: Mapping[str, Any], name: str) -> Talk:
 
 def _titles(languages: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for language, said in languages.items():
-        if len(language) != 2 or not isinstance(said, dict):
+        if not _LANGUAGE.fullmatch(language):
             raise _Wrong(f"[{plain(language, 40)}] is no language of two letters")
         _known(said, {"title"}, f"[{language}]")
-        title = _text(said, "title", f"[{language}]")
-        if not title:
-            raise _Wrong(f"[{language}] has no title")
-        yield language, " ".join(title.split())
+        yield language, _title(said, f"[{language}]")
 
 
 def _scene(
@@ -160,11 +161,10 @@ def _scene(
 ) -> Scene:
     if not isinstance(scene, dict):
         raise _Wrong(f"{where} is not a table")
-    said = {key: _said(value, f"{where}.{key}") for key, value in scene.items() if isinstance(value, dict)}
     told = {key: value for key, value in scene.items() if not isinstance(value, dict)}
-    for language in said:
-        if language not in languages:
-            raise _Wrong(f"{where} speaks {plain(language, 20)}, which the talk has no title in")
+    for language in scene.keys() - told.keys() - languages:
+        raise _Wrong(f"{where} speaks {plain(language, 20)}, which the talk has no title in")
+    said = {key: _said(value, f"{where}.{key}") for key, value in scene.items() if key not in told}
     missing = sorted(languages - set(said))
     if missing:
         raise _Wrong(f"{where} says nothing in {missing[0]}, which the talk has a title in")
@@ -194,14 +194,18 @@ def _scene(
 
 def _said(table: Mapping[str, Any], where: str) -> Said:
     _known(table, _SAID_KEYS, where)
-    title = _text(table, "title", where)
-    if not title:
-        raise _Wrong(f"{where} has no title")
     return Said(
-        " ".join(title.split()),
+        _title(table, where),
         (_text(table, "words", where) or "").strip(),
         (_text(table, "notes", where) or "").strip(),
     )
+
+
+def _title(table: Mapping[str, Any], where: str) -> str:
+    title = " ".join((_text(table, "title", where) or "").split())
+    if not title:
+        raise _Wrong(f"{where} has no title")
+    return title
 
 
 def _known(table: Mapping[str, Any], keys: set[str], where: str) -> None:
