@@ -133,6 +133,9 @@ def _parts(text: str) -> Iterator[tuple[str, bool]]:
             if character == _NO_BREAK or part[-1:] == _NO_BREAK:
                 part += character
                 continue
+            if not cell_len(character):  # an accent stays on what it is on
+                part += character
+                continue
             apart = part and (wide or cell_len(part[-1]) == 2)
             if apart and character not in _NOT_FIRST and part[-1] not in _NOT_LAST:
                 yield part, glued

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from rich.cells import cell_len
 
 from msrtui.errors import BadSource
 from msrtui.kvm.collector import plain
@@ -39,7 +42,7 @@ def page(talk: Talk, teller: Teller, number: int, columns: int, rows: int, langu
         if columns < LEAST[0] or rows < LEAST[1]:
             return _too_small(columns, rows)
         told = teller.tell(scene)
-        return _laid_out(scene, told, Place(number, len(talk.scenes)), columns, rows, language)
+        return _laid_out(teller.of_its_host(scene), told, Place(number, len(talk.scenes)), columns, rows, language)
 
 
 def _laid_out(scene: Scene, told: tuple[Told, ...], place: Place, columns: int, rows: int, language: str) -> list[Line]:
@@ -126,13 +129,20 @@ def numbers(told: Told) -> dict[str, object]:
 
 
 def _foot(told: tuple[Told, ...], margin: int, columns: int) -> Line:
+    hosts = "; ".join(dict.fromkeys(_host(each) for each in told)) if len(told) < 3 else _many(told)
+    qemus = ", ".join(dict.fromkeys(qemu_of(each.qemu) for each in told))
     hints = [_("PgDn next"), _("PgUp back"), _(". black"), _("q end")]
     if columns < 100:
         hints.pop(1)
-    keys = "   ".join(hints)
-    hosts = "; ".join(dict.fromkeys(_host(each) for each in told)) if len(told) < 3 else _many(told)
-    qemus = ", ".join(dict.fromkeys(qemu_of(each.qemu) for each in told))
-    return _ends([dim(f"{hosts}, {qemus}")], [dim(keys)], margin, columns)
+    inner = columns - 2 * margin
+    while len(hints) > 1 and cell_len(f"{hosts}, {qemus}{_HINT_GAP.join(hints)}") >= inner:
+        hints.pop(-2 if len(hints) > 2 else 0)  # whose numbers these are has to be said; the keys are in the help
+    keys = _HINT_GAP.join(hints)
+    whose = *cut([dim(hosts)], max(inner - cell_len(f", {qemus} {keys}"), 1)), dim(f", {qemus}")
+    return _ends(whose, [dim(keys)], margin, columns)
+
+
+_HINT_GAP = "   "
 
 
 def _host(told: Told) -> str:
@@ -141,10 +151,13 @@ def _host(told: Told) -> str:
     name = _("this host") if told.source.live else plain(" ".join((about.cpu or told.source.name).split()), 48)
     for noise in ("(R)", "(TM)", "(tm)", "CPU ", "Intel ", " Processor"):
         name = name.replace(noise, "")
-    name = name.split(" @ ")[0].strip()
+    name = _FREQUENCY.sub("", name).strip()
     if about.carried_by:
         name = _("{cpu} as {by} emulates it").format(cpu=name, by=plain(about.carried_by, 30))
     return f"{name}, Linux {_version(plain(about.kernel, 40))}" if about.kernel else name
+
+
+_FREQUENCY = re.compile(r"( @|,)? [0-9.]+ ?[GM]Hz$")
 
 
 def _version(release: str) -> str:
@@ -163,7 +176,7 @@ def _too_small(columns: int, rows: int) -> list[Line]:
     return [*made, *[line()] * (rows - len(made))]
 
 
-def _ends(left: list[Span], right: list[Span], margin: int, columns: int) -> Line:
+def _ends(left: Iterable[Span], right: Iterable[Span], margin: int, columns: int) -> Line:
     inner = ends(left, right, columns - 2 * margin)
     return Line(((" " * margin, ""), *inner.spans))
 

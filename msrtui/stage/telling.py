@@ -77,6 +77,13 @@ class Teller:
             told[0] = standing(told[0], find_event(told[0].events, scene.at, told[0].qemu.label))
         return tuple(told)
 
+    def of_its_host(self, scene: Scene) -> Scene:
+        """The scene without what was noted on its own host (``rdmsr``, ``message``), where it is told of another."""
+        return replace(scene, rdmsr=None, message=None) if self._is_replaced(scene.hosts[0]) else scene
+
+    def _is_replaced(self, host: str) -> bool:
+        return self._instead is not None and host == self._talk.own_host
+
     def _conversation(self, host: str, scene: Scene) -> Told:
         key = (host, scene.qemu, scene.cpu, self.migratable)
         if key not in self._told:
@@ -93,7 +100,7 @@ class Teller:
         return self._told[key]
 
     def _source(self, host: str) -> Source:
-        if self._instead is not None and host == self._talk.own_host:
+        if self._instead is not None and self._is_replaced(host):
             return self._instead
         if host not in self._sources:
             if self._may_open is not None and not self._may_open(host):

@@ -48,28 +48,27 @@ def _news(before: Told | None, now: Told, indent: int, room: Room) -> list[Line]
     """The MSRs that joined a list, and the features that the guest got or lost since the row above."""
     if before is None:
         return []
-    said = []
+    said: list[tuple[str, list[str]]] = []
     for which, old, new in (
         (_("listed"), before.end.index_list, now.end.index_list),
         (_("feature MSRs"), before.end.feature_list, now.end.feature_list),
     ):
-        said += _change(which, [short_name(each) for each in (new or ()) if each not in (old or ())], "+")
-        said += _change(which, [short_name(each) for each in (old or ()) if each not in (new or ())], "-")
-    said += _change(_("guest"), _features(before, now), "+") + _change(_("guest"), _features(now, before), "-")
-    limit = 2 if room.height < 24 else 4
-    lines = []
-    for text in said[:limit]:
-        shown = text if cell_len(text) <= room.width - indent else text[: room.width - indent - 1] + "…"
-        lines.append(line(" " * indent, dim(shown)))
+        said.append((f"+ {which}", [short_name(each) for each in (new or ()) if each not in (old or ())]))
+        said.append((f"- {which}", [short_name(each) for each in (old or ()) if each not in (new or ())]))
+    said += [("+ " + _("guest"), _features(before, now)), ("- " + _("guest"), _features(now, before))]
+    changes = [_change(which, names, room.width - indent) for which, names in said if names]
+    lines = [line(" " * indent, dim(text)) for text in changes[: 2 if room.height < 24 else 4]]
     return lines or [line(" " * indent, dim(_("nothing new")))]
 
 
-def _change(which: str, names: list[str], sign: str) -> list[str]:
-    if not names:
-        return []
-    shown = " ".join(names[:4])
-    rest = "" if len(names) <= 4 else " " + _("and {count} more").format(count=len(names) - 4)
-    return [f"{sign} {which}: {shown}{rest}"]
+def _change(which: str, names: list[str], width: int) -> str:
+    """As many names as fit, four at most; how many more there are is always said."""
+    for shown in range(min(len(names), 4), 0, -1):
+        rest = [_("and {count} more").format(count=len(names) - shown)] if len(names) > shown else []
+        text = _("{which}: {names}").format(which=which, names=" ".join([*names[:shown], *rest]))
+        if cell_len(text) <= width:
+            break
+    return text
 
 
 def _features(old: Told, new: Told) -> list[str]:
