@@ -122,6 +122,7 @@ class TalkScreen(Screen[None]):
     def on_key(self, event: events.Key) -> None:
         """Digits are the number of a scene; Enter goes there."""
         if event.character is not None and event.character.isdecimal() and event.character.isascii():
+            self._stop()  # or the next page would come up under the typing
             self._typed = ((self._typed or "") + event.character)[-_DIGITS:]
             event.stop()
             self._show()
