@@ -54,7 +54,10 @@ def _laid_out(scene: Scene, told: tuple[Told, ...], place: Place, columns: int, 
         _ends([head(said.title)], [dim(f"{place.number} / {place.total}")], margin, columns),
         *[line()] * (2 if spare else 1),
     ]
-    words = _words(said.words, told, scene, min(inner, _WIDEST_WORDS))
+    words = _words(said.words, told, min(inner, _WIDEST_WORDS))
+    most = rows - len(top) - 4 - spare
+    if len(words) > most:
+        words = [*words[: most - 1], Line(cut([*words[most - 1].spans, (" …", "")], inner - 1))]
     foot = [*words, *[line()] * (2 if spare else 1), _foot(told, margin, columns)]
     if words:
         foot.insert(0, line())
@@ -70,7 +73,7 @@ def _laid_out(scene: Scene, told: tuple[Told, ...], place: Place, columns: int, 
     )
 
 
-def _words(text: str, told: tuple[Told, ...], scene: Scene, width: int) -> list[Line]:
+def _words(text: str, told: tuple[Told, ...], width: int) -> list[Line]:
     """The words, the numbers of the host put in; an empty line begins a paragraph, which fills its lines evenly."""
     made: list[Line] = []
     for part in with_numbers(text, told).split("\n\n"):
@@ -172,7 +175,7 @@ def _many(told: tuple[Told, ...]) -> str:
 
 def _too_small(columns: int, rows: int) -> list[Line]:
     said = _("A talk needs {columns} columns and {rows} rows.").format(columns=LEAST[0], rows=LEAST[1])
-    made = wrap(said, max(columns, 1))[:rows]
+    made = [Line(cut(entry.spans, columns)) for entry in wrap(said, max(columns, 1))[:rows]]
     return [*made, *[line()] * (rows - len(made))]
 
 

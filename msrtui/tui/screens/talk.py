@@ -12,7 +12,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from msrtui.errors import MsrtuiError
-from msrtui.lines import Line, dim, ends, line, mark, wrap
+from msrtui.lines import Line, cut, dim, ends, line, mark, wrap
 from msrtui.stage.page import page
 from msrtui.stage.talk import Talk
 from msrtui.stage.telling import Teller
@@ -93,7 +93,7 @@ class TalkScreen(Screen[None]):
             lines = page(self._talk, self._teller, self.scene, columns, rows, self._language)
         except MsrtuiError as wrong:
             said = wrap(f"Scene {self.scene} cannot be told: {wrong}", max(columns - 2, 1), "bad")
-            lines = [Line(((" ", ""), *entry.spans)) for entry in said[:rows]]
+            lines = [Line(cut(((" ", ""), *entry.spans), columns)) for entry in said[:rows]]
             lines += [line()] * (rows - len(lines))
         if self._typed is not None and rows > 1:
             typed = mark(f"▸ {self._typed} / {len(self._talk.scenes)} ")
