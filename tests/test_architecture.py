@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-HEADLESS = ("kvm", "qemu", "transcript", "catalog", "snapshot", "host", "compare", "explain", "report")
+HEADLESS = ("kvm", "qemu", "transcript", "catalog", "snapshot", "host", "compare", "explain", "report", "stage")
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -141,8 +140,8 @@ def _foot(told: tuple[Told, ...], margin: int, columns: int) -> Line:
     while len(hints) > 1 and cell_len(f"{hosts}, {qemus}{_HINT_GAP.join(hints)}") >= inner:
         hints.pop(-2 if len(hints) > 2 else 0)  # whose numbers these are has to be said; the keys are in the help
     keys = _HINT_GAP.join(hints)
-    whose = *cut([dim(hosts)], max(inner - cell_len(f", {qemus} {keys}"), 1)), dim(f", {qemus}")
-    return _ends(whose, [dim(keys)], margin, columns)
+    ((kept, _role),) = cut([dim(hosts)], max(inner - cell_len(f", {qemus} {keys}"), 1))
+    return _ends([dim(f"{kept}, {qemus}")], [dim(keys)], margin, columns)
 
 
 _HINT_GAP = "   "
@@ -179,7 +178,7 @@ def _too_small(columns: int, rows: int) -> list[Line]:
     return [*made, *[line()] * (rows - len(made))]
 
 
-def _ends(left: Iterable[Span], right: Iterable[Span], margin: int, columns: int) -> Line:
+def _ends(left: list[Span], right: list[Span], margin: int, columns: int) -> Line:
     inner = ends(left, right, columns - 2 * margin)
     return Line(((" " * margin, ""), *inner.spans))
 
