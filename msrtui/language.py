@@ -54,7 +54,7 @@ def of_locale(environment: Mapping[str, str]) -> str:
     """The language of the user's locale, as two letters: ``zh`` of ``zh_CN.UTF-8``; ``en`` where it names none."""
     locale = environment.get("LC_ALL") or environment.get("LC_MESSAGES") or environment.get("LANG") or ""
     letters = locale.split(".")[0].split("_")[0].lower()
-    return letters if len(letters) == 2 and letters.isalpha() else ENGLISH
+    return letters if len(letters) == 2 and letters.isascii() and letters.isalpha() else ENGLISH
 
 
 @lru_cache

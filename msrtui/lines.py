@@ -111,7 +111,8 @@ def wrap(text: str, width: int, role: Role = "", indent: str = "") -> list[Line]
     return lines
 
 
-_NO_BREAK = "\x00"
+_NO_BREAK = "\ue000"
+"""Stands for a blank where no line may end: one cell wide as that is, and of Unicode's private use, so in no text."""
 _NUMBERED = re.compile(r"(?<=[0-9]) (?=[\u2e80-\u9fff])")
 """The blank between a number and what it counts, where that is Chinese: no line ends there."""
 
