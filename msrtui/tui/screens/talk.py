@@ -215,6 +215,7 @@ class TalkScreen(Screen[None]):
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
+            self._show()  # without the sign of it, also where another screen comes over this one
 
     def _on_by_itself(self) -> None:
         if self.app.screen is not self:
