@@ -46,6 +46,10 @@ def page_of(number: int, columns: int = 80, rows: int = 24, language: str = "en"
     return [entry.text.rstrip() for entry in page(talk, Teller(talk), number, columns, rows, language)]
 
 
+def plays(screen: TalkScreen) -> bool:
+    return screen._timer is not None
+
+
 async def pressed(pilot: Pilot[Any], *keys: str) -> int:
     """The scene after these keys."""
     await pilot.press(*keys)
@@ -240,7 +244,7 @@ async def test_auto_play_goes_on_by_itself_and_stops_at_the_end() -> None:
             screen._on_by_itself()
             await pilot.pause()
             assert screen.scene == scene
-        assert screen._timer is None
+        assert not plays(screen)
         assert shown(running) == page_of(9)
 
 
@@ -252,9 +256,9 @@ async def test_auto_play_stops_when_the_speaker_takes_over(key: str) -> None:
     async with running.run_test(size=(80, 24)) as pilot:
         await pilot.press("a")
         screen = stage(running)
-        assert screen._timer is not None
+        assert plays(screen)
         await pilot.press(key)
-        assert screen._timer is None
+        assert not plays(screen)
         assert not any(entry.text.endswith("▸▸ ") for entry in screen.query_one("#page", LineView).lines)
 
 
