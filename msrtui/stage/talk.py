@@ -110,7 +110,7 @@ def open_talk(text: str) -> Talk:
 
 def read_talk(data: bytes, shown_as: str) -> Talk:
     """A talk out of its file. Raises BadSource with the place of what is wrong."""
-    name = plain(shown_as, 80)
+    name = plain(shown_as, 400)
     try:
         document = tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
