@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 
@@ -16,8 +17,10 @@ import pytest
 
 from msrtui import language
 from msrtui.language import CATALOGUES, N_, of_locale, say, speaking, spoken
+from msrtui.stage.figures import dialogue
+from msrtui.stage.figures.parts import Room
 from msrtui.stage.page import page
-from msrtui.stage.talk import bundled_talks, open_talk
+from msrtui.stage.talk import bundled_talks, open_talk, read_talk
 from msrtui.stage.telling import Teller
 
 ONE = "{count} words"
@@ -95,6 +98,32 @@ def test_the_pages_of_all_bundled_talks_are_chinese_all_through(asked: Asked) ->
     with speaking("zh"):
         assert say("nobody says this") == "nobody says this"
     assert asked.missing == ["nobody says this"], "what is missing is noticed"
+
+
+ANY_TALK = """
+host = "{host}"
+qemu = "{qemu}"
+cpu = "{cpu}"
+[zh]
+title = "标题"
+[[scene]]
+figure = "dialogue"
+[scene.zh]
+title = "标题"
+"""
+
+
+@pytest.mark.parametrize("cpu", ["host", "EPYC", "max,-avx"])
+@pytest.mark.parametrize("qemu", ["3.1", "7.2", "10.2"])
+def test_a_talk_of_ones_own_may_stand_at_any_event(asked: Asked, qemu: str, cpu: str) -> None:
+    for host in ("amd-pvm-linux6.18", "intel-skylake-bochs-linux6.12", "amd-opteron-g3-tcg-linux5.10"):
+        talk = read_talk(ANY_TALK.format(host=host, qemu=qemu, cpu=cpu).encode(), "mine.toml")
+        told = Teller(talk).tell(talk.scenes[0])
+        room = Room(74, 4, "zh")
+        with speaking("zh"):
+            for event in told[0].events:
+                dialogue.draw(talk.scenes[0], (replace(told[0], at=event.n),), room)
+    assert sorted(set(asked.missing)) == []
 
 
 # --- who speaks which --------------------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ def _masked(step: Decision, qemu: QemuProfile) -> str:
         )
     if named:
         parts.append(_("drops {bits}: marked as not migratable").format(bits=names_in(word, named)))
-    return "; ".join(parts)
+    return _("; ").join(parts)
 
 
 def _auto(step: Decision, qemu: QemuProfile) -> str:
