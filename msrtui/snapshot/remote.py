@@ -124,11 +124,20 @@ def capture_hosts(
 ) -> list[Captured]:
     """A snapshot of each host, in the order given; ``done`` is called as each one ends. A host that fails costs itself.
 
-    Runs an event loop of its own, so not within one. Ctrl+C (KeyboardInterrupt) ends every ssh and is passed on.
+    Runs an event loop of its own, so not within one. Ctrl+C (KeyboardInterrupt) ends every ssh and is passed on, as is
+    what the process's own handlers of SIGTERM and SIGHUP raise.
     """
     import asyncio
 
-    return asyncio.run(_all(hosts, options, done))
+    from msrtui.snapshot.unwinding import held_back
+
+    with held_back() as cancel_when_told:
+
+        async def every() -> list[Captured]:
+            cancel_when_told()
+            return await _all(hosts, options, done)
+
+        return asyncio.run(every())
 
 
 async def _all(hosts: Sequence[str], options: RemoteOptions, done: Callable[[Captured], None]) -> list[Captured]:
