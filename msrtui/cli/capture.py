@@ -65,9 +65,11 @@ def _here(options: Any) -> int:
     document = capture_here(keep_name=options.name, without_kvm=options.without_kvm)
     if options.output == "-":
         say(encode(document))
+        _say_failures(document)
         return 0
     path = _path_here(options.output, document)
     write_whole(path, encode(document))
+    _say_failures(document)
     if options.json:
         say_json({"captured": [{"host": "live", "path": path, "error": None}]})
     else:
@@ -75,6 +77,18 @@ def _here(options: Any) -> int:
 
         say(f"{plain(path)}: {captured_line(decode(document, path))}\n")
     return 0
+
+
+def _say_failures(document: Mapping[str, Any]) -> None:
+    """On standard error, what KVM did not answer: a snapshot keeps that as it keeps an answer."""
+    from msrtui.kvm.watched import failures_of
+    from msrtui.snapshot.codec import decode
+
+    failures = failures_of(decode(document, "this host").recording)
+    if failures:
+        from msrtui.report.failures import captured_sentence
+
+        note(captured_sentence(failures))
 
 
 def _over_ssh(options: Any) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profiles_from, source_from
 from msrtui.cli.output import say, say_json
+from msrtui.cli.watching import Watching
 from msrtui.errors import BadRequest, KvmUnusable
 from msrtui.qemu.conversation import Outcome, negotiate
 from msrtui.qemu.cpu_request import CpuRequest, parse, profile_for
@@ -53,7 +54,8 @@ def run(arguments: list[str]) -> int:
     versions, profiles = profiles_from(options)
     for profile in profiles:
         _check(options.cpu, options.why, profile)
-    source = source_from(options)
+    watching = Watching(source_from(options))
+    source = watching.source
     with source.answerer.held():
         require_kvm(source)
         guests = [_Guest(profile, options.cpu, source) for profile in profiles]
@@ -61,7 +63,7 @@ def run(arguments: list[str]) -> int:
         if options.expanded:
             raise BadRequest("--why speaks of what the guest gets; leave --expanded out.")
         _print_why(source, versions, guests, options.why, json=options.json)
-        return 1 if all(each.refused for each in guests) else 0
+        return watching.status(1 if all(each.refused for each in guests) else 0)
 
     from msrtui.report import features
 
@@ -73,7 +75,7 @@ def run(arguments: list[str]) -> int:
         say_json(one_document(versions, [features.features_document(source.name, view) for view in views]))
     else:
         say(features.features_text(source.name, source.about, versions, views))
-    return 1 if all(view.refused is not None for view in views) else 0
+    return watching.status(1 if all(view.refused is not None for view in views) else 0)
 
 
 def _check(cpu: str, why: str | None, profile: QemuProfile) -> None:

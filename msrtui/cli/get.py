@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profiles_from, source_from
 from msrtui.cli.output import note, say, say_json
+from msrtui.cli.watching import Watching
 from msrtui.errors import BadRequest
 from msrtui.snapshot.sources import Source
 
@@ -31,7 +32,8 @@ def run(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     versions, profiles = profiles_from(options)
     index = _index(options.msr)
-    source = source_from(options)
+    watching = Watching(source_from(options))
+    source = watching.source
 
     from msrtui.report import get
     from msrtui.report.between import one_document, one_text
@@ -51,7 +53,7 @@ def run(arguments: list[str]) -> int:
         say_json(one_document(versions, [get.get_document(source.name, *each) for each in views]))
     else:
         say(one_text(versions, [get.get_text(source.name, source.about, *each) for each in views]))
-    return 0
+    return watching.status(0)
 
 
 def _index(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profiles_from, source_from
 from msrtui.cli.output import say, say_json
+from msrtui.cli.watching import Watching
 
 
 def parser() -> Parser:
@@ -19,7 +20,8 @@ def run(arguments: list[str]) -> int:
     """Print both lists. Raises MsrtuiError where they cannot be had."""
     options = parser().parse_args(arguments)
     versions, profiles = profiles_from(options)
-    source = source_from(options)
+    watching = Watching(source_from(options))
+    source = watching.source
 
     from msrtui.report import lists
     from msrtui.report.between import one_document, one_text
@@ -37,4 +39,4 @@ def run(arguments: list[str]) -> int:
         say_json(answer)
     else:
         say(text)
-    return 0
+    return watching.status(0)

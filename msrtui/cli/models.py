@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profiles_from, source_from
 from msrtui.cli.output import note, say, say_json
+from msrtui.cli.watching import Watching
 
 _EPILOG = """Every name of query-cpu-definitions, with what QEMU's filter would take from it on this host.
 Exit status 1: this QEMU would end before it knows its models; then nothing of them is known."""
@@ -25,7 +26,8 @@ def run(arguments: list[str]) -> int:
     """Print the models; 1 where QEMU would end before. Raises MsrtuiError where there is no KVM to ask."""
     options = parser().parse_args(arguments)
     versions, profiles = profiles_from(options)
-    source = source_from(options)
+    watching = Watching(source_from(options))
+    source = watching.source
 
     from msrtui.qemu.conversation import negotiate
     from msrtui.report import models
@@ -47,4 +49,4 @@ def run(arguments: list[str]) -> int:
         shown = views[0] if versions.sure else models.agreed(views)
         profile = replace(profiles[0], label=versions.label)
         say(models.models_text(source.name, source.about, profile, versions, shown, every=options.all))
-    return 1 if any(each.ended is not None for each in done) else 0
+    return watching.status(1 if any(each.ended is not None for each in done) else 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profiles_from, source_from
 from msrtui.cli.output import say, say_json
+from msrtui.cli.watching import Watching
 
 _EPILOG = """supported: what QEMU's filter compares a CPU with. migratable: what -cpu host starts from."""
 
@@ -21,7 +22,8 @@ def run(arguments: list[str]) -> int:
     """Print every feature word. Raises MsrtuiError where they cannot be had."""
     options = parser().parse_args(arguments)
     versions, profiles = profiles_from(options)
-    source = source_from(options)
+    watching = Watching(source_from(options))
+    source = watching.source
 
     from msrtui.report import words
     from msrtui.report.between import one_document, one_text
@@ -36,4 +38,4 @@ def run(arguments: list[str]) -> int:
         say_json(one_document(versions, [words.words_document(source.name, p, of) for p, _, of in views]))
     else:
         say(one_text(versions, [words.words_text(source.name, source.about, *each) for each in views]))
-    return 0
+    return watching.status(0)

@@ -22,7 +22,8 @@ class Evidence:
     ``index_list`` and ``feature_list`` are KVM's lists (``feature_list`` is None too where KVM has none, and then
     ``feature_known`` is True). ``cpuid`` is KVM's table by (function, index), the first entry of each.
     ``host_cpuid`` are (eax, ebx, ecx, edx) of the host's own instruction. ``capabilities`` are answers to
-    KVM_CHECK_EXTENSION by number. ``arch_capabilities`` is what KVM_GET_MSRS gave for 0x10a, 64 bits.
+    KVM_CHECK_EXTENSION by number, None where it failed. ``arch_capabilities`` is what KVM_GET_MSRS gave for 0x10a, 64
+    bits.
     """
 
     about: About = field(default_factory=About)
@@ -103,7 +104,8 @@ def evidence_of(about: About, lists: HeardLists, state: KvmState, answerer: Answ
     leaves: dict[tuple[int, int], tuple[int, int, int, int]] = {}
     with answerer.held():
         for cap in wanted:
-            caps[cap] = answerer.ask(CheckExtension(int(cap))).result
+            said = answerer.ask(CheckExtension(int(cap)))
+            caps[cap] = said.result if said.errno is None else None
         if "ARCH_CAPABILITIES" in conditions and 0x10A in listed:
             reply = answerer.ask(GetMsrs((0x10A,)))
             arch = reply.values[0] if reply.values else None
@@ -112,7 +114,8 @@ def evidence_of(about: About, lists: HeardLists, state: KvmState, answerer: Answ
                 registers = answerer.ask(HostCpuid(*leaf)).registers
                 if registers is not None:
                     leaves[leaf] = registers
-    return Evidence(about, lists.index_list, lists.feature_msrs, lists.feature_known, cpuid, leaves, caps, arch)
+    known = lists.feature_known and lists.feature_errno is None
+    return Evidence(about, lists.index_list, lists.feature_msrs, known, cpuid, leaves, caps, arch)
 
 
 def evidence_at(state: State, about: About) -> Evidence:
@@ -125,7 +128,7 @@ def evidence_at(state: State, about: About) -> Evidence:
         about,
         state.index_list,
         state.feature_list,
-        state.feature_list is not None or state.feature_null,
+        state.feature_list is not None or (state.feature_null and state.feature_errno is None),
         table if state.cpuid is not None else None,
         capabilities=state.capabilities,
         arch_capabilities=arch.values[0] if arch is not None and arch.values else None,

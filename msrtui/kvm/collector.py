@@ -541,14 +541,21 @@ def _answer(result, errno, **more):
     return said
 
 
+DOUBTS = 3  # how often what cannot be the whole answer is asked for
+
+
 def _said_list(fd, call):
     # type: (int, object) -> dict
-    result, errno, count, indices = call(fd, 0)  # type: ignore[operator]
-    while errno == _errno.E2BIG and count <= 65536:
-        room = count
+    for _ in range(DOUBTS):
+        room = 0
         result, errno, count, indices = call(fd, room)  # type: ignore[operator]
-        if count <= room:
-            break
+        while errno == _errno.E2BIG and count <= 65536:
+            room = count
+            result, errno, count, indices = call(fd, room)  # type: ignore[operator]
+            if count <= room:
+                break
+        if errno is not None or len(set(indices)) == room:
+            break  # else it has become shorter since it was counted, or holds an MSR twice: KVM's lists do neither
     return _answer(result, errno, nmsrs=count, indices=[hex(index) for index in indices])
 
 
@@ -556,11 +563,22 @@ def _said_table(fd, call):
     # type: (int, object) -> dict
     room = 64
     result, errno, count, entries = call(fd, room)  # type: ignore[operator]
-    while errno == _errno.E2BIG and room < 2 * MAX_CPUID_ENTRIES:
+    # a table that fills its room may be one that nothing was written to: QEMU too takes it for one that is too small
+    while (errno == _errno.E2BIG or (errno is None and count >= room)) and room < 2 * MAX_CPUID_ENTRIES:
         room *= 2
         result, errno, count, entries = call(fd, room)  # type: ignore[operator]
     rows = [[hex(value) for value in entry] for entry in entries]
     return _answer(result, errno, nent=count, columns=list(ENTRY_COLUMNS), entries=rows)
+
+
+def _said_supported(fd):
+    # type: (int) -> dict
+    for _ in range(DOUBTS):
+        said = _said_table(fd, get_supported_cpuid)
+        # KVM's own leaves are the last that it writes: without them the table is cut
+        if "entries" not in said or any(row[0] == "0x40000000" for row in said["entries"]):
+            break
+    return said
 
 
 def _said_value(answer):
@@ -607,7 +625,7 @@ def _ask(fd):
         "msr_index_list": _said_list(fd, get_msr_index_list),
         "msr_feature_index_list": listed,
         "feature_msrs": [_said_msr(fd, index) for index in listed.get("indices", ())],
-        "supported_cpuid": _said_table(fd, get_supported_cpuid),
+        "supported_cpuid": _said_supported(fd),
         "emulated_cpuid": _said_table(fd, get_emulated_cpuid),
         "supported_hv_cpuid": _said_table(fd, get_supported_hv_cpuid),
         "mce_cap_supported": _said_value(get_mce_cap_supported(fd)),

@@ -29,7 +29,8 @@ CPUID_ROOM = 256
 
 @dataclass(frozen=True)
 class Tried:
-    """One write on a vCPU: ``taken`` is None where it was not tried (not on the list of what may be), or not noted."""
+    """One write on a vCPU: ``taken`` is None where it was not tried (not on the list of what may be), failed with an
+    errno, which is no refusal, or was not noted."""
 
     index: int
     value: int
@@ -170,7 +171,8 @@ def _taken(index: int, value: int) -> Negotiation[bool | None]:
     if index not in ALLOWED:
         return None
     reply = yield from ask(SetMsrs(((index, value),)))
-    return None if reply.result is None else reply.result == 1
+    # a refusal is a count that is short; an errno says nothing of the value, whose turn it was when something failed
+    return None if reply.result is None or reply.errno is not None else reply.result == 1
 
 
 def _bits(

@@ -158,7 +158,10 @@ def _feature_list(profile: QemuProfile, view: HostView) -> Iterator[str]:
         return
     if heard.feature_msrs is None:
         yield "kvm_feature_msrs  a null pointer: every feature MSR counts as 0, KVM is never asked"
-        yield f"  KVM_CAP_GET_MSR_FEATURES is {heard.cap}"
+        if heard.feature_errno is None:
+            yield f"  KVM_CAP_GET_MSR_FEATURES is {heard.cap}"
+        else:
+            yield f"  asking for it failed: {abi.errno_name(heard.feature_errno)}, so what KVM lists is not known"
         return
     yield f"kvm_feature_msrs  {len(heard.feature_msrs)} MSRs, from KVM_GET_MSR_FEATURE_INDEX_LIST, all kept"
     yield "  The values are KVM_GET_MSRS's answers to msrtui; QEMU asks for each when it needs it."

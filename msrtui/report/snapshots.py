@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from msrtui.kvm import abi
+from msrtui.kvm.recorded import RecordedList, RecordedTable
 from msrtui.report.shape import aligned, wrapped
 from msrtui.snapshot.model import SavedHost
 
@@ -34,9 +35,15 @@ def _kvm(host: SavedHost) -> str:
     said = host.recording
     if said.open_errno is not None:
         return f"KVM could not be opened ({abi.errno_name(said.open_errno)})"
-    lists = [len(part.indices) if part is not None else 0 for part in (said.index_list, said.feature_list)]
-    entries = len(said.supported_cpuid.entries) if said.supported_cpuid is not None else 0
+    lists = [_counted(part, len(part.indices) if part else 0) for part in (said.index_list, said.feature_list)]
+    table = said.supported_cpuid
+    entries = _counted(table, len(table.entries) if table else 0)
     return f"{lists[0]} MSRs and {lists[1]} feature MSRs listed, {entries} CPUID entries"
+
+
+def _counted(part: RecordedList | RecordedTable | None, count: int) -> str:
+    """How many there are; what failed has no number."""
+    return str(count) if part is None or part.errno is None else f"({abi.errno_name(part.errno)})"
 
 
 def nested_of(host: SavedHost) -> str | None:

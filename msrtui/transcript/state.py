@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msrtui.kvm.abi import Cap
 from msrtui.kvm.requests import (
     CheckExtension,
     CpuidEntry,
@@ -22,6 +23,7 @@ from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import SupportedWord
 from msrtui.transcript.events import Event
+from msrtui.transcript.heard_lists import failure_of
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ class State:
 
     ``index_list`` is the list as KVM gave it (QEMU frees its copy: ``index_freed``); ``flags`` are the has_msr_*
     flags by the index that set them. ``feature_null``: kvm_feature_msrs is known to be a null pointer;
-    ``feature_unknown``: the source does not hold it. ``msrs`` are the replies to QEMU's own KVM_GET_MSRS. None
-    everywhere means: not yet.
+    ``feature_unknown``: the source does not hold it; ``feature_errno``: asking for it failed, so that the null pointer
+    says nothing of KVM. ``capabilities`` are None where asking failed too. ``msrs`` are the replies to QEMU's own
+    KVM_GET_MSRS. None everywhere means: not yet.
     """
 
     count: int = 0
@@ -45,6 +48,7 @@ class State:
     feature_wanted: int | None = None
     feature_list: tuple[int, ...] | None = None
     feature_null: bool = False
+    feature_errno: int | None = None
     feature_unknown: bool = False
     cpuid: tuple[CpuidEntry, ...] | None = None
     msrs: Mapping[int, MsrsReply] = field(default_factory=dict)
@@ -56,6 +60,7 @@ class State:
 def state_at(events: Sequence[Event], count: int) -> State:
     """The state behind the first ``count`` events."""
     opened = index_freed = feature_null = feature_unknown = False
+    feature_errno: int | None = None
     capabilities: dict[int, int | None] = {}
     index_wanted: int | None = None
     feature_wanted: int | None = None
@@ -72,13 +77,16 @@ def state_at(events: Sequence[Event], count: int) -> State:
         if event.kind == "open":
             opened = reply is not None and reply.errno is None
         elif isinstance(event.request, CheckExtension):
-            capabilities[event.request.capability] = reply.result if reply else None
+            capabilities[event.request.capability] = reply.result if reply and reply.errno is None else None
+            if event.request.capability == Cap.GET_MSR_FEATURES and reply is not None:
+                feature_errno = reply.errno
         elif isinstance(reply, IndexListReply):
             if isinstance(event.request, GetMsrIndexList):
                 index_wanted = reply.nmsrs if index_wanted is None else index_wanted
-                index_list = reply.indices if event.request.nmsrs or reply.errno is None else index_list
+                index_list = reply.indices if reply.known and reply.errno is None else index_list
             elif isinstance(event.request, GetMsrFeatureIndexList):
                 feature_wanted = reply.nmsrs if feature_wanted is None else feature_wanted
+                feature_errno = failure_of(event.request, reply)
         elif isinstance(event.request, GetSupportedCpuid):
             if isinstance(reply, CpuidReply) and reply.errno is None:
                 cpuid = reply.entries
@@ -112,6 +120,7 @@ def state_at(events: Sequence[Event], count: int) -> State:
         feature_wanted=feature_wanted,
         feature_list=feature_list,
         feature_null=feature_null,
+        feature_errno=feature_errno,
         feature_unknown=feature_unknown,
         cpuid=cpuid,
         msrs=msrs,

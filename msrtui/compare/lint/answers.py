@@ -198,7 +198,7 @@ def answers_of(side: Side) -> Answers:
             entries = reply.entries if reply.result == 0 else None
         values = read_feature_msrs(answerer, features or ())
     about, profile = side.about, side.profile
-    feature_cap = None if cap is None else max(cap, 0)
+    feature_cap = None if cap is None or cap < 0 else cap  # an errno is no answer
     return Answers(
         about,
         profile,

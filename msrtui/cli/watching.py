@@ -1,0 +1,29 @@
+"""What a command that prints values does where KVM failed a question: it says so, and ends with 2.
+
+A value that was worked out from a failure is QEMU's, not this KVM's, and a program that reads it must be able to tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from msrtui.cli.output import note
+from msrtui.kvm.watched import Watched
+from msrtui.snapshot.sources import Source
+
+
+class Watching:
+    """A ``source`` whose answers are watched."""
+
+    def __init__(self, source: Source) -> None:
+        self._watched = Watched(source.answerer)
+        self.source = replace(source, answerer=self._watched)
+
+    def status(self, otherwise: int) -> int:
+        """The exit status: 2 and a sentence where a question failed, else ``otherwise``."""
+        if not self._watched.failures:
+            return otherwise
+        from msrtui.report.failures import failures_sentence
+
+        note(failures_sentence(self._watched.failures, live=self.source.live))
+        return 2
