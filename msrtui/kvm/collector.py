@@ -554,8 +554,8 @@ def _said_list(fd, call):
             result, errno, count, indices = call(fd, room)  # type: ignore[operator]
             if count <= room:
                 break
-        if errno is not None or len(set(indices)) == room:
-            break  # else it has become shorter since it was counted, or holds an MSR twice: KVM's lists do neither
+        if errno is not None or (room and len(set(indices)) == room):
+            break  # else it is empty, or shorter than it was counted, or has an MSR twice: no list of KVM's is
     return _answer(result, errno, nmsrs=count, indices=[hex(index) for index in indices])
 
 
