@@ -44,7 +44,7 @@ def alike(rows: Iterable[Row]) -> list[Row]:
         key = (row.where, row.exit, row.outcome, row.sentence)
         known = found.get(key)
         found[key] = (
-            row if known is None else known._replace(done=f"{known.done} {row.done}", fired=known.fired + row.fired)
+            row if known is None else known._replace(done=f"{known.done}, {row.done}", fired=known.fired + row.fired)
         )
     return list(found.values())
 

@@ -191,7 +191,7 @@ def test_an_ssh_that_dies_floods_or_hangs_is_one_sentence(tmp_path: Path) -> Non
         ("floods standard output", "exec yes", "2"),
         ("floods standard error", "exec yes >&2", "2"),
         ("hangs beyond --timeout", f"exec cat {tmp_path}/hold", "2"),
-        ("closes its lines and hangs", f"exec <&- >&- 2>&-; exec cat {tmp_path}/hold", "2"),
+        ("closes its lines and ends", "exec <&- >&- 2>&-; exit 1", "2"),
     )
     os.mkfifo(tmp_path / "hold")
     rows = []
