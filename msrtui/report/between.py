@@ -56,7 +56,7 @@ def one_text(versions: Versions, texts: Sequence[str]) -> str:
 
 def merge(one: Any, other: Any) -> Any:
     """What both say; None where they differ."""
-    if type(one) is type(other) and one == other:
+    if _same(one, other):
         return one
     if isinstance(one, dict) and isinstance(other, dict):
         names = (*one, *(name for name in other if name not in one))
@@ -64,6 +64,17 @@ def merge(one: Any, other: Any) -> Any:
     if isinstance(one, list) and isinstance(other, list):
         return _merge_lists(one, other)
     return None
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal, and of one type all through: true is not 1."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)
 
 
 def _merge_lists(one: list[Any], other: list[Any]) -> list[Any] | None:

@@ -26,6 +26,8 @@ DOCUMENTS = st.recursive(
         ("0x9", "0x9", "0x9"),
         ("0x9", "0x69", None),
         (True, 1, None),
+        ({"a": True}, {"a": 1}, {"a": None}),
+        ([True], [1], None),
         (False, None, None),
         ({"a": True, "b": True}, {"a": True, "b": False}, {"a": True, "b": None}),
         ({"a": True}, {"b": True}, {"a": None, "b": None}),

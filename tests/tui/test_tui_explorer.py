@@ -280,10 +280,10 @@ async def test_markup_and_escapes_in_a_source_are_only_text() -> None:
 async def test_the_other_tiers_stand_cell_for_cell_where_the_full_one_does(tier: str) -> None:
     full, other = app(), app(tier=tier)
     async with full.run_test(size=(80, 24)) as pilot:
-        await pilot.pause()
+        await settled(pilot)
         drawn = shown(full)
     async with other.run_test(size=(80, 24)) as pilot:
-        await pilot.pause()
+        await settled(pilot)
         plain = shown(other)
     for row, (a, b) in enumerate(zip(drawn, plain, strict=True)):
         assert len(a) == len(b), row
