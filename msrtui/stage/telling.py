@@ -107,6 +107,8 @@ class Teller:
                 raise BadSource(
                     f"{plain(host, 80)} may not be opened here: only bundled hosts and those that were named."
                 )
+            if host == "-" or host.startswith("ssh://"):  # a talk is a file that anyone may have written
+                raise BadSource(f"A talk does not connect anywhere: {plain(host, 80)} is captured first, as a file.")
             self._sources[host] = open_source(host)
         return self._sources[host]
 

@@ -167,6 +167,8 @@ def test_only_hosts_that_may_be_opened_are() -> None:
     ("talk", "kind", "sentence"),
     [
         (scene(host="nosuch-host"), BadSource, "nosuch-host"),
+        (scene(host="ssh://nowhere.example"), BadSource, "A talk does not connect anywhere"),
+        (scene(host="-"), BadSource, "A talk does not connect anywhere"),
         (scene(qemu="99.1"), BadRequest, "There is no profile for QEMU 99.1"),
         (scene(more='cpu = "nosuch-cpu"'), BadRequest, "nosuch-cpu"),
         (scene(more='at = "nosuch-event"'), BadRequest, "No event is nosuch-event"),
