@@ -177,7 +177,7 @@ def test_only_hosts_that_may_be_opened_are() -> None:
         (scene("branch"), BadRequest, "The scene looks at no feature word of QEMU 7.2"),
         (scene("branch", more='look = "FEAT_7_2_EDX"', qemu="3.1"), BadRequest, "no feature word of QEMU 3.1"),
     ],
-    ids=["host", "qemu", "cpu", "event", "no-msr", "msr", "no-word", "word"],
+    ids=["host", "ssh", "pipe", "qemu", "cpu", "event", "no-msr", "msr", "no-word", "word"],
 )
 def test_what_a_scene_asks_for_and_is_not_there_is_a_sentence(talk: Talk, kind: type[Exception], sentence: str) -> None:
     with pytest.raises(kind) as caught:
