@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from msrtui.resources import package_file
+from msrtui.resources import package_file, read
 
 if TYPE_CHECKING:
     from gettext import NullTranslations
@@ -60,6 +60,6 @@ def of_locale(environment: Mapping[str, str]) -> str:
 @lru_cache
 def _catalogue(language: str) -> NullTranslations:
     from gettext import GNUTranslations  # for English there is nothing to look up
+    from io import BytesIO
 
-    with open(package_file(f"locale/{language}.mo"), "rb") as file:  # noqa: PTH123 - pathlib is dear for a short command
-        return GNUTranslations(file)
+    return GNUTranslations(BytesIO(read(package_file(f"locale/{language}.mo"))))

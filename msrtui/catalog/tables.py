@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os.path
 from typing import Any
 
-_HERE = os.path.dirname(__file__)  # noqa: PTH120 - pathlib costs more to import than the whole catalogue
+from msrtui.resources import package_file, read
 
 
 def load_table(name: str) -> Any:
@@ -14,5 +13,4 @@ def load_table(name: str) -> Any:
 
     Callers keep what they need of it: each table is read once, when something first asks for it.
     """
-    with open(os.path.join(_HERE, name), encoding="utf-8") as file:  # noqa: PTH118, PTH123
-        return json.load(file)
+    return json.loads(read(package_file(f"catalog/{name}")))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from msrtui.cli.options import Parser, command_parser
 from msrtui.cli.output import say
 
@@ -26,7 +24,7 @@ def run(arguments: list[str]) -> int:
     """Print the program."""
     parser().parse_args(arguments)
 
-    from msrtui.resources import package_file
+    from msrtui.resources import package_file, read
 
-    say(Path(package_file("kvm/collector.py")).read_text(encoding="utf-8"))
+    say(read(package_file("kvm/collector.py")).decode())
     return 0

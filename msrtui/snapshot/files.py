@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 
+from msrtui import resources
 from msrtui.errors import BadSource, MsrtuiError
 from msrtui.kvm.collector import plain, read_text
 
@@ -30,8 +31,10 @@ def read_bytes(text: str, over: str = OVER) -> tuple[bytes, str]:
 
 
 def read_file(path: str, over: str = OVER) -> bytes:
-    """All of a regular file. Raises BadSource."""
+    """All of a regular file, or of one that msrtui brings along. Raises BadSource."""
     shown = plain(path)
+    if resources.packed(path):
+        return resources.read(path)
     try:
         # a pipe with nobody at its other end must not keep us waiting
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT)) as file:
@@ -59,45 +62,48 @@ def _sized(data: bytes, shown: str, over: str) -> bytes:
     return data
 
 
-def write_whole(path: str, text: str) -> None:
-    """Write ``text`` to the file at ``path``: whoever reads it sees the old file or the new one, never a part.
+def write_whole(path: str, content: str | bytes, mode: int = 0o666) -> None:
+    """Write text or bytes to the file at ``path``: whoever reads it sees the old file or the new one, never a part.
+
+    ``mode`` is a new file's, less the umask.
 
     What is there and no regular file (a pipe, a terminal) is written to as it is. Raises CannotWrite.
     """
+    data = content.encode() if isinstance(content, str) else content
     try:
         if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113
-            with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123
-                file.write(text)
+            with open(path, "wb") as file:  # noqa: PTH123
+                file.write(data)
             return
-        _replace(os.path.realpath(path), text)  # a link stays a link
+        _replace(os.path.realpath(path), data, mode)  # a link stays a link
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
         raise CannotWrite(f"{plain(path)} cannot be written: {reason}.") from None
 
 
-def _replace(path: str, text: str) -> None:
+def _replace(path: str, data: bytes, mode: int) -> None:
     import tempfile
 
     folder, name = os.path.split(path)
     fd, part = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".part", dir=folder)
     try:
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(part, _mode(path))  # noqa: PTH101
+        os.chmod(part, _mode(path, mode))  # noqa: PTH101
         os.replace(part, path)  # noqa: PTH105
     except BaseException:
         os.unlink(part)  # noqa: PTH108
         raise
 
 
-def _mode(path: str) -> int:
+def _mode(path: str, new: int) -> int:
     """The mode that the file has, or that a new one gets."""
     try:
         return stat.S_IMODE(os.stat(path).st_mode)  # noqa: PTH116
     except OSError:
-        return 0o666 & ~_umask()
+        return new & ~_umask()
 
 
 def _umask() -> int:

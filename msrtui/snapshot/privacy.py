@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from msrtui.kvm.collector import kept_switches, plain
-from msrtui.resources import package_file
+from msrtui.resources import package_file, read
 from msrtui.snapshot.strict import shown
 
 SCHEMA = "snapshot/snapshot.schema.json"
@@ -31,8 +31,7 @@ _ADDRESS = re.compile(
 @lru_cache(maxsize=1)
 def schema() -> dict[str, Any]:
     """The published JSON Schema of a snapshot."""
-    with open(package_file(SCHEMA), encoding="ascii") as file:  # noqa: PTH123
-        made: dict[str, Any] = json.load(file)
+    made: dict[str, Any] = json.loads(read(package_file(SCHEMA)))
     return made
 
 

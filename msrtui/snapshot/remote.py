@@ -14,14 +14,13 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from errno import EACCES, EPERM
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from msrtui.errors import BadRequest, BadSource
 from msrtui.kvm.abi import errno_name, errno_text
 from msrtui.kvm.collector import plain
-from msrtui.resources import package_file
+from msrtui.resources import package_file, read
 from msrtui.snapshot import codec
 from msrtui.snapshot.files import SIZE_LIMIT
 
@@ -144,7 +143,7 @@ async def _all(hosts: Sequence[str], options: RemoteOptions, done: Callable[[Cap
     import asyncio
     import time
 
-    program = Path(package_file("kvm/collector.py")).read_bytes()
+    program = read(package_file("kvm/collector.py"))
     gate = asyncio.Semaphore(max(1, options.jobs))
 
     async def one(host: str) -> Captured:

@@ -65,7 +65,7 @@ def open_source(text: str | None = None) -> Source:
         return _over_ssh(text)
     if text in resources.bundled_hosts():
         return bundled_source(text)
-    if not os.path.lexists(text):
+    if not _is_there(text):
         raise no_such_source(text)
     return _saved(text, "file", read_file(text))
 
@@ -77,8 +77,12 @@ def may_be_source(text: str) -> bool:
         or text in (LIVE, "-")
         or text.startswith("ssh://")
         or text in resources.bundled_hosts()
-        or os.path.lexists(text)
+        or _is_there(text)
     )
+
+
+def _is_there(path: str) -> bool:
+    return os.path.lexists(path) or resources.packed(path)
 
 
 def no_such_source(text: str, commands: Collection[str] = ()) -> BadSource:

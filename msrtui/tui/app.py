@@ -7,7 +7,6 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePath
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import App
@@ -17,7 +16,7 @@ from textual.screen import Screen
 
 from msrtui import glyphs
 from msrtui.qemu.profile import QemuProfile
-from msrtui.resources import data_path
+from msrtui.resources import data_path, read
 from msrtui.snapshot.sources import Source
 from msrtui.tui import terminal, themes
 from msrtui.tui.diff import choice
@@ -59,7 +58,8 @@ class MsrtuiApp(App[None]):
     """
 
     TITLE = "msrtui"
-    CSS_PATH: ClassVar[list[str | PurePath]] = [data_path("styles", f"{name}.tcss") for name in STYLES]
+    # not CSS_PATH: in the one file the styles are no files that Textual could open
+    CSS: ClassVar[str] = "\n".join(read(data_path("styles", f"{name}.tcss")).decode() for name in STYLES)
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_palette}
     BINDINGS: ClassVar[list[BindingType]] = [
         # drawing anew is wanted while one types as well; the others are what the line with the focus leaves

@@ -7,13 +7,14 @@ a has_msr_* flag or are transferred (target/i386/kvm/kvm.c) differ by version: t
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Literal
 
-_FOLDER = os.path.dirname(__file__)  # noqa: PTH120 - pathlib costs a command of 50 ms 4 of them
+from msrtui.resources import names, package_file, read
+
+_FOLDER = package_file("qemu/tables")
 
 
 @dataclass(frozen=True)
@@ -203,15 +204,13 @@ def _model(row: dict[str, Any]) -> CpuModel:
 
 def labels() -> tuple[str, ...]:
     """The versions that there are tables for, oldest first."""
-    names = [name[:-5] for name in os.listdir(_FOLDER) if name.endswith(".json")]  # noqa: PTH208
-    return tuple(sorted(names, key=lambda label: [int(part) for part in label.split(".")]))
+    return tuple(sorted(names(_FOLDER, ".json"), key=lambda label: [int(part) for part in label.split(".")]))
 
 
 @cache
 def load(label: str) -> Tables:
     """The tables of version ``label``. Raises FileNotFoundError where there are none."""
-    with open(os.path.join(_FOLDER, f"{label}.json"), encoding="ascii") as file:  # noqa: PTH118, PTH123
-        raw = json.load(file)
+    raw = json.loads(read(package_file(f"qemu/tables/{label}.json")))
     return Tables(
         label=raw["label"],
         release=raw["qemu"],

@@ -18,7 +18,7 @@ import textual_serve
 from aiohttp import WSMsgType, web
 from aiohttp.typedefs import Handler, Middleware
 
-from msrtui.resources import package_file
+from msrtui.resources import package_file, read
 from msrtui.tui.web.visitors import Visitors
 from msrtui.tui.web.window import Window, size_of
 
@@ -56,7 +56,7 @@ class Server:
     def __init__(self, command: Sequence[str], visitors: Visitors, background: str) -> None:
         self._command = tuple(command)
         self._visitors = visitors
-        page = Path(package_file("tui/web/page.html")).read_text(encoding="utf-8")
+        page = read(package_file("tui/web/page.html")).decode()
         self._page = page.replace("BACKGROUND", html.escape(background))
         self._windows: dict[web.WebSocketResponse, Window] = {}
         self._ending: set[asyncio.Task[None]] = set()
