@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from msrtui.errors import BadRequest
+from msrtui.host import processes
 from msrtui.kvm.collector import plain
 
 NAMES = ("qemu-system-x86_64", "qemu-kvm", "kvm")
@@ -74,11 +75,7 @@ def find_qemu() -> Qemu:
 # --- running -----------------------------------------------------------------------------------------------------
 def running(refused: list[int] | None = None) -> Iterator[Qemu]:
     """Every running QEMU whose version can be had, by process id; ``refused`` collects those that may not be asked."""
-    try:
-        import psutil
-    except ModuleNotFoundError:  # an installation without the app's packages: what is installed is found all the same
-        return
-    for pid in sorted(psutil.pids()):
+    for pid in processes.pids():
         try:
             if is_qemu(pid):
                 found = ask_process(pid)

@@ -15,8 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from msrtui.errors import BadRequest
-from msrtui.host import qemus
+from msrtui.host import processes, qemus
 from msrtui.kvm.collector import plain
 
 PATIENCE = 20.0
@@ -70,39 +69,20 @@ class Running:
 
 
 def running_qemus() -> tuple[Running, ...]:
-    """Every running QEMU that may be seen, by process id.
-
-    Raises BadRequest where the package that lists processes is missing.
-    """
-    try:
-        import psutil
-    except ModuleNotFoundError:
-        raise BadRequest("Looking for processes needs the Python package psutil.") from None
+    """Every running QEMU that may be seen, by process id."""
     versions = _Versions(time.monotonic)
     found: list[Running] = []
-    for pid in sorted(psutil.pids()):
+    for pid in processes.pids():
         try:
             if not qemus.is_qemu(pid):
                 continue
-            words = _command_line(pid)
+            words = processes.command_line(pid)
             running = _look(pid, words, versions)
         except OSError:
             continue  # it has ended meanwhile
         if running is not None:
             found.append(running)
     return tuple(found)
-
-
-def _command_line(pid: int) -> list[str] | None:
-    """The process's arguments, None where they may not be read. Raises OSError where it has ended."""
-    import psutil
-
-    try:
-        return psutil.Process(pid).cmdline() or None
-    except psutil.AccessDenied:
-        return None
-    except psutil.Error as error:
-        raise ProcessLookupError(pid) from error
 
 
 def _look(pid: int, words: list[str] | None, versions: _Versions) -> Running | None:

@@ -11,8 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from msrtui.errors import BadRequest
-from msrtui.host import qemus, running
+from msrtui.host import processes, qemus, running
 from msrtui.host.running import Arguments, arguments_of, running_qemus
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc of Linux")
@@ -164,10 +163,26 @@ def test_what_only_has_the_name_and_what_has_ended_is_not_told(
     assert running_qemus() == ()
 
 
-def test_without_psutil_it_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_psutil_they_are_found_and_read_all_the_same(
+    qemu: str, start: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = start(qemu, *QUIET, *WITH_SECRETS, "-cpu", "EPYC,-svm", "-machine", "none", "-accel", "tcg")
+    asked_of_psutil = processes.command_line(pid)
+    assert pid in processes.pids()
     monkeypatch.setitem(sys.modules, "psutil", None)
-    with pytest.raises(BadRequest, match="psutil"):
-        running_qemus()
+    assert asked_of_psutil is not None
+    assert processes.command_line(pid) == asked_of_psutil
+    (found,) = [each for each in running_qemus() if each.pid == pid]
+    assert found.arguments == Arguments("EPYC,-svm", "none", "tcg", None)
+
+
+def test_without_psutil_what_has_ended_has_no_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for package in (psutil, None):
+        monkeypatch.setitem(sys.modules, "psutil", package)
+        with pytest.raises(OSError, match=str(ended.pid)):
+            processes.command_line(ended.pid)
 
 
 @pytest.mark.parametrize(
