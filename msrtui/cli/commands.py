@@ -24,6 +24,7 @@ COMMANDS = {
     "convert": "a capture of another kind, as a snapshot",
     "redact": "a snapshot without what could say whose host it is",
     "collector": "the program that captures a host where msrtui is not installed",
+    "pyz": "msrtui as one file that any python3 runs, with nothing installed",
     "qemus": "the QEMUs that run on this host, and what each one's -cpu gets",
     "doctor": "can KVM be used here, by you; if not, what to do",
     "man": "the manual page, for man",

@@ -36,6 +36,11 @@ def say(text: str) -> None:
     _write(out, text)
 
 
+def say_bytes(data: bytes) -> None:
+    """Print a file as it is. Raises OutputFailed, NobodyReads."""
+    _write(_standard_output(), data)
+
+
 def say_json(document: Any) -> None:
     """Print a document for programs, in ASCII. Raises OutputFailed, NobodyReads."""
     # DEL is the one control character that JSON lets stand as it is
@@ -89,9 +94,12 @@ def _standard_output() -> TextIO:
     return sys.stdout
 
 
-def _write(out: TextIO, text: str) -> None:
+def _write(out: TextIO, text: str | bytes) -> None:
     try:
-        out.write(text)
+        if isinstance(text, bytes):
+            out.buffer.write(text)
+        else:
+            out.write(text)
         out.flush()
     except BrokenPipeError:
         leave_standard_output()

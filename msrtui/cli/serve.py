@@ -13,7 +13,7 @@ from msrtui.cli.commands import COMMANDS
 from msrtui.cli.options import Parser, add_profile, command_parser
 from msrtui.cli.output import note, say
 from msrtui.errors import BadRequest
-from msrtui.resources import bundled_hosts
+from msrtui.resources import ARCHIVE, bundled_hosts
 
 _LOCAL = "127.0.0.1"
 _EPILOG = """What a browser shows makes no vCPU, uses no ssh, writes no file, and opens the bundled hosts
@@ -46,6 +46,8 @@ def run(arguments: list[str]) -> int:
     Raises MsrtuiError where textual-serve is not installed, a source cannot be read, or the port cannot be had.
     """
     options = parser().parse_args(arguments)
+    if ARCHIVE is not None:  # the browser's files have to be files
+        raise BadRequest("The one file cannot serve the app in a browser: install it, pip install 'msrtui[web]'")
     try:
         from msrtui.tui.web import server, visitors
     except ModuleNotFoundError as missing:

@@ -9,16 +9,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from msrtui.errors import BadSource
+from msrtui.errors import BadRequest, BadSource
 from msrtui.kvm.collector import plain
 from msrtui.language import ENGLISH
-from msrtui.resources import package_file
+from msrtui.resources import names, package_file
 from msrtui.snapshot.files import read_file
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    try:
+        import tomli as tomllib
+    except ModuleNotFoundError:  # the one file, made where nothing needed it
+        raise BadRequest("Talks need Python 3.11 or later, or the Python package tomli.") from None
 
 FIGURES = ("words", "calls", "lists", "dialogue", "branch", "ways", "values", "kernels", "start")
 """What a scene can show; ``figures/`` has a room for each."""
@@ -89,9 +92,7 @@ class Talk:
 
 def bundled_talks() -> tuple[str, ...]:
     """The names of the talks that are brought along, the article's first."""
-    folder = package_file("stage/talks")
-    names = sorted(name[:-5] for name in os.listdir(folder) if name.endswith(".toml"))  # noqa: PTH208
-    return tuple(sorted(names, key=lambda name: name != ARTICLE))
+    return tuple(sorted(names(package_file("stage/talks"), ".toml"), key=lambda name: name != ARTICLE))
 
 
 ARTICLE = "article"
