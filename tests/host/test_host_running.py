@@ -32,8 +32,12 @@ def start() -> Iterator[Callable[..., int]]:
     children: list[subprocess.Popen[bytes]] = []
 
     def run(*arguments: str) -> int:
-        children.append(subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        return children[-1].pid
+        child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        children.append(child)
+        # exec lets Popen go on before the kernel has the new command line
+        while not Path(f"/proc/{child.pid}/cmdline").read_bytes() and child.poll() is None:
+            pass
+        return child.pid
 
     yield run
     for child in children:
