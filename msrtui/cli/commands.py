@@ -28,5 +28,6 @@ COMMANDS = {
     "qemus": "the QEMUs that run on this host, and what each one's -cpu gets",
     "doctor": "can KVM be used here, by you; if not, what to do",
     "man": "the manual page, for man",
+    "completion": "what lets a shell complete msrtui by Tab: bash, zsh, fish",
 }
 """Each is a module of this package, imported when it runs; any other first word is a source for the app."""

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_in_a_terminal import EPYC, ROOT, Terminal, at_rest
+from terminals import Terminal
+from test_in_a_terminal import EPYC, ROOT, at_rest
 
 
 @pytest.fixture

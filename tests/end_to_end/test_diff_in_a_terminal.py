@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pyte
 import pytest
-from test_in_a_terminal import EPYC, Terminal, at_rest
+from terminals import Terminal
+from test_in_a_terminal import EPYC, at_rest
 
 COMMAND = f"COLORTERM=truecolor MSRTUI_THEME=msrtui-dark {sys.executable} -m msrtui --qemu 7.2"
 

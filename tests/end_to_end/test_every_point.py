@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from test_in_a_terminal import EPYC, Terminal, at_rest
+from terminals import Terminal
+from test_in_a_terminal import EPYC, at_rest
 
 from msrtui.kvm.live import LiveHost
 

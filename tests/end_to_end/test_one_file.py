@@ -16,9 +16,10 @@ from typing import NoReturn
 import pytest
 from far_hosts import Far, running
 from pythons import interpreters
-from test_in_a_terminal import EPYC, Terminal
+from terminals import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
+EPYC = "amd-pvm-linux6.18"
 SKYLAKE = "intel-skylake-bochs-linux6.12"
 PYTHONS = interpreters()
 BARE = ["-I", "-S"]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 import pytest
-from test_in_a_terminal import Terminal
+from terminals import Terminal
 
 from msrtui.glyphs import TABLES
 from msrtui.stage.page import page
