@@ -51,7 +51,7 @@ def test_a_wheel_has_every_style_and_every_snapshot(wheel: Path, root: Path) -> 
 
 
 def test_a_wheel_has_every_module_and_table_of_the_package(wheel: Path, root: Path) -> None:
-    kinds = (".py", ".json", ".html", ".css", ".js")
+    kinds = (".py", ".json", ".html", ".css", ".js", ".txt", ".toml", ".template", ".mo")
     ours = {str(path.relative_to(root)) for path in (root / "msrtui").rglob("*") if path.suffix in kinds}
     assert "msrtui/tui/web/page.html" in ours
     assert "msrtui/qemu/tables/7.2.json" in ours

@@ -27,6 +27,7 @@ COMMANDS = {
     "pyz": "msrtui as one file that any python3 runs, with nothing installed",
     "qemus": "the QEMUs that run on this host, and what each one's -cpu gets",
     "doctor": "can KVM be used here, by you; if not, what to do",
+    "help": "how to read each screen, a snapshot, an exit status",
     "man": "the manual page, for man",
     "completion": "what lets a shell complete msrtui by Tab: bash, zsh, fish",
 }

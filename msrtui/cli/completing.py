@@ -59,7 +59,7 @@ _BY_METAVAR = {
     "LANGUAGE": "language",
     "PATH": "file",
     "FILE": "file",
-    "COMMAND": "command",
+    "TOPIC": "topic",
 }
 _OTHERWISE = {
     ("capture", "HOST"): "host",
@@ -80,6 +80,7 @@ def kinds() -> dict[str, Kind]:
     from msrtui.qemu import tables
     from msrtui.qemu.cpu_request import definitions
     from msrtui.qemu.profile import DEFAULT_VERSION
+    from msrtui.report.help import TOPICS
     from msrtui.stage.talk import bundled_talks
 
     newest = tables.load(DEFAULT_VERSION)
@@ -98,7 +99,7 @@ def kinds() -> dict[str, Kind]:
         "talk": Kind(bundled_talks(), files=True),
         "theme": Kind(("msrtui-dark", "msrtui-light", "msrtui-contrast", "msrtui-projector")),
         "language": Kind((ENGLISH, *CATALOGUES)),
-        "command": Kind(tuple(COMMANDS)),
+        "topic": Kind(TOPICS),
         "file": Kind(files=True),
         ANYTHING: Kind(),
     }

@@ -44,6 +44,9 @@ COMMANDS = (
     ["play", "five-values", "--lang", "zh", "--export", "-"],
     ["play", "article", "--export", "-"],
     ["collector"],
+    ["help", "ladder"],
+    ["completion", "bash"],
+    ["man"],
     ["get", "0x10b", "no-such-host"],
     ["verify", "--no-such-option"],
 )

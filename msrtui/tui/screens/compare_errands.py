@@ -199,7 +199,9 @@ class CompareErrands(Screen[None]):
         from msrtui.tui.keymap import COMPARE_KEYS
         from msrtui.tui.screens.help import HelpScreen
 
-        self.app.push_screen(HelpScreen(self._glyphs, permits_of(self.app).offered(COMPARE_KEYS)))
+        self.app.push_screen(
+            HelpScreen(self._glyphs, permits_of(self.app).offered(COMPARE_KEYS), ("compare", "ladder"))
+        )
 
     # --- saving and copying ----------------------------------------------------------------------------------
     def action_save(self) -> None:

@@ -318,4 +318,5 @@ class ExplorerScreen(Questions, Errands, Background):
         """All keys."""
         from msrtui.tui.screens.help import HelpScreen
 
-        self.app.push_screen(HelpScreen(self._glyphs, permits_of(self.app).offered(self.KEYS)))
+        pages = ("explorer", "ladder", "lint", "explain", "probe")
+        self.app.push_screen(HelpScreen(self._glyphs, permits_of(self.app).offered(self.KEYS), pages))

@@ -1,4 +1,4 @@
-"""All keys, from the one keymap."""
+"""All keys, from the one keymap, and below them the pages on what the screen shows."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from msrtui.lines import Line, dim, head, line, wrap
+from msrtui.report.help import page_lines
 from msrtui.tui.keymap import KEYMAP, Key
 from msrtui.tui.widgets.detail_pane import DetailPane
 
 
 class HelpScreen(Screen[None]):
-    """The keys and the signs; any of Escape, q and ? goes back."""
+    """The keys, the signs and the pages of ``topics``; any of Escape, q and ? goes back."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,question_mark", "dismiss", "back", show=False)]
 
-    def __init__(self, glyphs: Mapping[int, str], keymap: Sequence[Key] = KEYMAP) -> None:
+    def __init__(self, glyphs: Mapping[int, str], keymap: Sequence[Key] = KEYMAP, topics: Sequence[str] = ()) -> None:
         super().__init__()
         self._glyphs = glyphs
         self._keymap = keymap
+        self._topics = topics
 
     def compose(self) -> ComposeResult:
         """One text."""
@@ -35,10 +37,10 @@ class HelpScreen(Screen[None]):
     def on_resize(self) -> None:
         """Lines are broken at the width."""
         if self.size.width:
-            self.query_one(DetailPane).show_text(help_lines(self.size.width, self._keymap), keep=True)
+            self.query_one(DetailPane).show_text(help_lines(self.size.width, self._keymap, self._topics), keep=True)
 
 
-def help_lines(width: int, keymap: Sequence[Key] = KEYMAP) -> list[Line]:
+def help_lines(width: int, keymap: Sequence[Key] = KEYMAP, topics: Sequence[str] = ()) -> list[Line]:
     """The help as lines of this width."""
     lines = [line(" ", head("Keys"), dim("                    Esc goes back")), Line()]
     for key in keymap:
@@ -56,6 +58,8 @@ def help_lines(width: int, keymap: Sequence[Key] = KEYMAP) -> list[Line]:
     )
     for sign, text in signs:
         lines += _row(sign, text, width)
+    for topic in topics:
+        lines += [Line(), *page_lines(topic, width)]
     return lines
 
 

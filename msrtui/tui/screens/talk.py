@@ -199,7 +199,7 @@ class TalkScreen(Screen[None]):
         from msrtui.tui.screens.help import HelpScreen
 
         self._stop()
-        self.app.push_screen(HelpScreen(self._glyphs, TALK_KEYS))
+        self.app.push_screen(HelpScreen(self._glyphs, TALK_KEYS, ("talks",)))
 
     def action_level(self) -> None:
         """What is half typed goes; else black ends."""
