@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -124,3 +125,20 @@ def test_what_an_installation_lacks_is_named() -> None:
 
     with pytest.raises(FileNotFoundError, match=r"lacks styles/no-such\.tcss"):
         data_path("styles", "no-such.tcss")
+
+
+def test_a_wheel_made_of_the_source_archive_is_the_same(wheel: Path, root: Path, tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path)]
+    done = subprocess.run([*build, "--sdist", str(root)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as source:
+        tops = {name.split("/")[1] for name in source.getnames() if "/" in name}
+        source.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+        source.extractall(tmp_path)
+    assert {"msrtui", "styles", "snapshots", "tests", "README.md", "LICENSE", "CONTRIBUTING.md"} <= tops
+    (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    done = subprocess.run([*build, "--wheel", str(unpacked)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (again,) = tmp_path.glob("*.whl")
+    assert again.read_bytes() == wheel.read_bytes()

@@ -16,7 +16,7 @@ def start():
         return 2
     import os
 
-    # data is read from there however far the program has wandered from the folder that it began in
+    # Python has it as it was typed, ./ and ../ and all; what is read by a path in there has to begin like it
     sys.path[0] = os.path.abspath(sys.path[0])  # noqa: PTH100
 
     from msrtui.cli.__main__ import main

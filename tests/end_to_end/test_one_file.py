@@ -120,8 +120,9 @@ def test_a_path_that_is_relative_a_link_or_has_odd_letters_leads_to_it(one_file:
     folder = tmp_path / "odd % {name} é"
     folder.mkdir()
     (folder / "link").symlink_to(one_file)
-    done = _run([sys.executable, *BARE, "link", "get", "0x10a", EPYC], folder)
-    assert (done.returncode, done.stderr) == (0, b"")
+    for path in ("link", "./link", f"../{folder.name}/./link", folder / "link"):
+        done = _run([sys.executable, *BARE, path, "get", "0x10a", EPYC], folder)
+        assert (done.returncode, done.stderr) == (0, b"")
     whole = _run([one_file, "--version"], tmp_path)  # it is a program, of the first python3 in PATH
     assert whole.returncode in (0, 2)
     assert b"msrtui" in whole.stdout + whole.stderr
@@ -174,6 +175,15 @@ def test_every_python_runs_it_or_says_which_it_needs(name: str, one_file: Path, 
 def test_the_same_installation_makes_the_same_bytes(one_file: Path, tmp_path: Path) -> None:
     _make(tmp_path / "again.pyz", "7")
     assert (tmp_path / "again.pyz").read_bytes() == one_file.read_bytes()
+
+
+def test_the_python_that_made_it_compiles_nothing_and_another_everything(one_file: Path, nowhere: Path) -> None:
+    look = "import sys; sys.path[0:0] = [sys.argv[1]]; import msrtui.cli.get as it; print(it.__file__)"
+    for name, python in PYTHONS.items():
+        version = tuple(map(int, name.rpartition("-")[2].split(".")))
+        if version >= (3, 10):
+            said = _run([python, *BARE, "-c", look, str(one_file)], nowhere).stdout.decode().strip()
+            assert said == f"{one_file}/msrtui/cli/get.py{'c' if version == sys.version_info[:2] else ''}"
 
 
 def test_it_gives_itself_away(one_file: Path, nowhere: Path) -> None:
