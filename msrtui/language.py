@@ -35,11 +35,6 @@ def N_(text: str) -> str:  # noqa: N802 - gettext's own name for it
     return text
 
 
-def spoken() -> str:
-    """The language that is spoken: ``en``, ``zh``."""
-    return _speaking.get()
-
-
 @contextmanager
 def speaking(language: str) -> Iterator[None]:
     """Say everything in that language; English where there is no catalogue of it."""

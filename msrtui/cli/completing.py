@@ -76,6 +76,7 @@ def kinds() -> dict[str, Kind]:
     """What completes each kind of value, by its name."""
     from msrtui import resources
     from msrtui.catalog import known_msrs, short_name
+    from msrtui.colours import PALETTES
     from msrtui.language import CATALOGUES, ENGLISH
     from msrtui.qemu import tables
     from msrtui.qemu.cpu_request import definitions
@@ -97,7 +98,7 @@ def kinds() -> dict[str, Kind]:
         "msr-or-file": Kind(msrs, files=True),
         "feature": Kind(tuple(sorted(newest.canonical_names))),
         "talk": Kind(bundled_talks(), files=True),
-        "theme": Kind(("msrtui-dark", "msrtui-light", "msrtui-contrast", "msrtui-projector")),
+        "theme": Kind(tuple(palette.name for palette in PALETTES)),
         "language": Kind((ENGLISH, *CATALOGUES)),
         "topic": Kind(TOPICS),
         "file": Kind(files=True),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msrtui.cli.options import Parser, add_json, command_parser
 from msrtui.cli.output import say, say_json
-from msrtui.errors import BadRequest, MsrtuiError
+from msrtui.errors import BadRequest
 
 if TYPE_CHECKING:
     from msrtui.lines import Line
@@ -20,7 +20,8 @@ them, --new makes one.
 SOURCE is told of in place of the talk's own host; scenes that name another one keep it.
 
 keys: PgDn, Right, Space, n on; PgUp, Left, p back; a number and Enter to that scene; < and > first and last;
-. black; a auto-play; Enter opens the event in the explorer, q there comes back; l language; ? keys; q end
+. black; a auto-play; Enter opens the event in the explorer, q there comes back; : asks an MSR there; m migratable on or
+off; l language; ? keys; q end
 
 A talk is TOML: host, qemu, cpu, pace, a title for each language ([en] title = …), then scenes:
 [[scene]] figure (words, calls, lists, dialogue, branch, ways, values, kernels, start), host or hosts, qemu, cpu,
@@ -78,7 +79,11 @@ def run(arguments: list[str]) -> int:
         raise BadRequest(f"--scene is a number from 1 to {len(talk.scenes)}: the talk has no more scenes.")
     language = language if language in talk.languages else talk.languages[0]
     if options.check:
-        return _check(talk, teller)
+        from msrtui.stage.page import check
+
+        check(talk, teller)
+        say(f"{len(talk.scenes)} scenes in {', '.join(talk.languages)}: all can be told.\n")
+        return 0
     if options.notes is not None:
         from msrtui.stage.exports import notes_of
 
@@ -123,19 +128,6 @@ def _new(path: str) -> int:
     template = read_file(package_file("stage/talks/new.template")).decode()
     write_whole(path, template.replace("THIS-FILE", os.path.basename(path)))  # noqa: PTH119
     say(f"{path}: a talk of two scenes. Play it: msrtui play {path}\n")
-    return 0
-
-
-def _check(talk: Talk, teller: Teller) -> int:
-    from msrtui.stage.page import page
-
-    for number in range(1, len(talk.scenes) + 1):
-        for language in talk.languages:
-            try:
-                page(talk, teller, number, 80, 24, language)
-            except MsrtuiError as wrong:
-                raise BadRequest(f"Scene {number} cannot be told: {wrong}") from None
-    say(f"{len(talk.scenes)} scenes in {', '.join(talk.languages)}: all can be told.\n")
     return 0
 
 

@@ -93,7 +93,7 @@ def _explorer(options: Namespace) -> list[str]:
 def _talk(options: Namespace) -> list[str]:
     """What plays a talk in a window. Every scene is told once here, so that none fails before those who listen."""
     from msrtui.snapshot.sources import open_source
-    from msrtui.stage.page import page
+    from msrtui.stage.page import check
     from msrtui.stage.talk import open_talk
     from msrtui.stage.telling import Teller
     from msrtui.tui.permits import Permits
@@ -108,8 +108,7 @@ def _talk(options: Namespace) -> list[str]:
     instead = open_source(options.sources[0]) if options.sources else None
     permits = Permits(True, tuple(options.sources))
     teller = Teller(talk, instead, lambda host: permits.closed(host) is None)
-    for number in range(1, len(talk.scenes) + 1):
-        page(talk, teller, number, 80, 24, talk.languages[0])
+    check(talk, teller)
     looks = [f"--theme={options.theme}", f"--glyphs={options.glyphs}"]
     return ["play", *looks, *map(no_option, (options.play, *options.sources))]
 

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from errno import E2BIG, EINVAL, ENXIO
 from typing import cast
 
+from msrtui.kvm.collector import MAX_CPUID_ENTRIES
 from msrtui.kvm.recorded import RecordedHost, Recording
 from msrtui.kvm.requests import (
     Answerer,
@@ -30,7 +31,6 @@ from msrtui.kvm.requests import (
 )
 
 _ROOM = 65536  # indices; KVM has under 500
-MAX_CPUID_ENTRIES = 256  # KVM_MAX_CPUID_ENTRIES: with room for so many every table fits
 _NOT_THERE: dict[type[AnyRequest], frozenset[int]] = {
     GetMsrFeatureIndexList: frozenset({EINVAL}),  # a kernel before 4.16
     GetEmulatedCpuid: frozenset({EINVAL}),  # a kernel before 3.13

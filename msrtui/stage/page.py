@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from msrtui.errors import BadSource
+from msrtui.errors import BadRequest, BadSource, MsrtuiError
 from msrtui.kvm.collector import plain
 from msrtui.language import say as _
 from msrtui.language import speaking
@@ -15,20 +14,12 @@ from msrtui.lines import Line, Span, cut, dim, ends, head, line, wrap
 from msrtui.report.heading import qemu_of
 from msrtui.stage.figures import draw
 from msrtui.stage.figures.parts import Room
-from msrtui.stage.talk import Scene, Talk
+from msrtui.stage.talk import Said, Scene, Talk
 from msrtui.stage.telling import Teller, Told
 
 LEAST = (40, 12)
 """Columns and rows below which a page says no more than that it wants more."""
 _WIDEST_WORDS = 110
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which scene of how many this is, from 1."""
-
-    number: int
-    total: int
 
 
 def page(talk: Talk, teller: Teller, number: int, columns: int, rows: int, language: str) -> list[Line]:
@@ -41,16 +32,26 @@ def page(talk: Talk, teller: Teller, number: int, columns: int, rows: int, langu
         if columns < LEAST[0] or rows < LEAST[1]:
             return _too_small(columns, rows)
         told = teller.tell(scene)
-        return _laid_out(teller.of_its_host(scene), told, Place(number, len(talk.scenes)), columns, rows, language)
+        place = f"{number} / {len(talk.scenes)}"
+        return _laid_out(teller.of_its_host(scene), scene.speak(language), told, place, columns, rows)
 
 
-def _laid_out(scene: Scene, told: tuple[Told, ...], place: Place, columns: int, rows: int, language: str) -> list[Line]:
+def check(talk: Talk, teller: Teller) -> None:
+    """Tell every scene once in every language. Raises BadRequest with the number of one that cannot be told."""
+    for number in range(1, len(talk.scenes) + 1):
+        for language in talk.languages:
+            try:
+                page(talk, teller, number, 80, 24, language)
+            except MsrtuiError as wrong:
+                raise BadRequest(f"Scene {number} cannot be told: {wrong}") from None
+
+
+def _laid_out(scene: Scene, said: Said, told: tuple[Told, ...], place: str, columns: int, rows: int) -> list[Line]:
     margin = 1 if columns < 100 else 2
-    said = scene.speak(language)
     inner = columns - 2 * margin
     spare = rows >= 30
     top = [
-        _ends([head(said.title)], [dim(f"{place.number} / {place.total}")], margin, columns),
+        _ends([head(said.title)], [dim(place)], margin, columns),
         *[line()] * (2 if spare else 1),
     ]
     words = _words(said.words, told, min(inner, _WIDEST_WORDS))
@@ -60,7 +61,7 @@ def _laid_out(scene: Scene, told: tuple[Told, ...], place: Place, columns: int, 
     foot = [*words, *[line()] * (2 if spare else 1), _foot(told, margin, columns)]
     if words:
         foot.insert(0, line())
-    room = Room(inner - 4, max(rows - len(top) - len(foot), 1), language)
+    room = Room(inner - 4, max(rows - len(top) - len(foot), 1))
     figure = draw(scene, told, room)[: room.height]
     above = (room.height - len(figure)) // (2 if spare else 3)
     body = [*[line()] * above, *(_set(entry, 3, inner) for entry in figure)]

@@ -36,8 +36,6 @@ class Told:
     events: tuple[Event, ...]
     outcome: Outcome | None
     at: int | None
-    state: State
-    """QEMU's variables behind the event ``at``."""
     end: State
     """QEMU's variables at the end."""
 
@@ -74,7 +72,8 @@ class Teller:
         """The hosts of the scene, the first at the scene's event."""
         told = [self._conversation(host, scene) for host in scene.hosts]
         if scene.at is not None:
-            told[0] = standing(told[0], find_event(told[0].events, scene.at, told[0].qemu.label))
+            at = find_event(told[0].events, scene.at, told[0].qemu.label)
+            told[0] = replace(told[0], at=at)
         return tuple(told)
 
     def of_its_host(self, scene: Scene) -> Scene:
@@ -96,7 +95,7 @@ class Teller:
             end = state_at(stepper.events, len(stepper.events))
             events = tuple(stepper.events)
             at = len(events) - 1 if events else None
-            self._told[key] = Told(source, heard, profile, request, events, stepper.outcome, at, end, end)
+            self._told[key] = Told(source, heard, profile, request, events, stepper.outcome, at, end)
         return self._told[key]
 
     def _source(self, host: str) -> Source:
@@ -113,11 +112,6 @@ class Teller:
         return self._sources[host]
 
 
-def standing(told: Told, at: int) -> Told:
-    """The same conversation, standing at another event."""
-    return replace(told, at=at, state=state_at(told.events, at + 1))
-
-
 def find_event(events: Sequence[Event], wanted: str, qemu: str) -> int:
     """The number of the first event that is all that ``wanted`` says, of the last one after the word ``last``.
 
@@ -128,7 +122,7 @@ def find_event(events: Sequence[Event], wanted: str, qemu: str) -> int:
     last = words[:1] == ["last"]
     words = words[1:] if last else words
     for event in reversed(events) if last else events:
-        if all(word in _signs(event) for word in words):
+        if _signs(event).issuperset(words):
             return event.n
     raise BadRequest(f"No event is {plain(wanted, 80)} in the conversation of QEMU {qemu} with that host.")
 

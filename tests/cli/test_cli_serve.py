@@ -99,6 +99,31 @@ def test_a_talk_of_a_host_that_was_not_named_is_not_served(
     assert "only bundled hosts and those that were named" in one_sentence(capsys.readouterr().err)
 
 
+def test_a_talk_is_told_in_every_language_before_it_is_served(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talk = tmp_path / "talk.toml"
+    talk.write_text(
+        """host = "amd-pvm-linux6.18"
+qemu = "7.2"
+[en]
+title = "one"
+[zh]
+title = "一"
+[[scene]]
+figure = "lists"
+[scene.en]
+title = "one"
+[scene.zh]
+title = "一"
+words = "{nothing}"
+""",
+        "utf-8",
+    )
+    assert main(["serve", "--play", str(talk)]) == 2
+    assert "Scene 1 cannot be told: The words of a scene have {nothing}" in one_sentence(capsys.readouterr().err)
+
+
 def test_a_port_that_is_taken_is_said_in_a_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -90,7 +90,7 @@ def _whole_figure(scene: Scene, told: tuple[Told, ...], columns: int, rows: int,
     width = columns - (6 if columns < 100 else 8)
     for height in range(1, rows):
         with speaking(language):
-            figure = draw(scene, told, Room(width, height, language))
+            figure = draw(scene, told, Room(width, height))
         if len(figure) <= height and _joined("".join(entry.text for entry in figure)) in text:
             return True
     return False

@@ -12,6 +12,7 @@ from msrtui.stage.page import page
 from msrtui.stage.talk import Talk, open_talk, read_talk
 from msrtui.stage.telling import Teller
 from msrtui.tui.app import MsrtuiApp
+from msrtui.tui.commands import Commands
 from msrtui.tui.keymap import TALK_KEYS
 from msrtui.tui.screens.help import HelpScreen
 from msrtui.tui.screens.talk import SceneExplorer, TalkScreen
@@ -304,3 +305,12 @@ async def test_a_scene_that_cannot_be_told_says_why_and_the_next_one_works(size:
         assert stage(running).scene == 1, "there is nothing to explore"
         await pilot.press("m", "m", "l", "pagedown")
         assert shown(running) == page_of(2, *size, talk=talk)
+
+
+async def test_the_palette_has_the_stages_own_commands() -> None:
+    running = app()
+    async with running.run_test(size=(80, 24)):
+        told = {command.about: command.text for command in Commands(stage(running)).commands()}
+        assert told["key PgDn"] == "Next scene"
+        assert told["key <"] == "The first scene"
+        assert "key v" not in told

@@ -23,7 +23,7 @@ def draw(scene: Scene, told: tuple[Told, ...], room: Room) -> list[Line]:
     wanted = [which for which in ("index", "feature") if which in scene.look] or ["index", "feature"]
     width = room.width // len(wanted)
     for scale in (2, 1, 0):
-        part = Room(width, room.height, room.language)
+        part = Room(width, room.height)
         columns = [(_index if which == "index" else _feature)(told[0], part, scale) for which in wanted]
         if not scale or all(_fits(blocks, part) for blocks in columns):
             break

@@ -12,11 +12,10 @@ from msrtui.lines import Line, Span, cut, dim, line, mark
 
 @dataclass(frozen=True)
 class Room:
-    """The cells that a figure may take, and the language that it is drawn for."""
+    """The cells that a figure may take."""
 
     width: int
     height: int
-    language: str = "en"
 
     @property
     def wide(self) -> bool:

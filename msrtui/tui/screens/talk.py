@@ -21,12 +21,13 @@ from msrtui.tui.screens.explorer import ExplorerScreen
 from msrtui.tui.widgets.line_view import LineView
 
 _DIGITS = 3
+_BACK = "back to the talk"
 
 
 class SceneExplorer(ExplorerScreen):
     """The explorer at a scene's event; q goes back to the scene."""
 
-    KEYS = tuple(key if key.action != "quit" else key._replace(hint="back to the talk") for key in KEYMAP)
+    KEYS = tuple(key if key.action != "quit" else key._replace(hint=_BACK, help=_BACK) for key in KEYMAP)
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q", "to_scene", "back to the scene", show=False, priority=True)]
 
     def action_to_scene(self) -> None:
@@ -37,6 +38,7 @@ class SceneExplorer(ExplorerScreen):
 class TalkScreen(Screen[None]):
     """A talk. ``scene`` counts from 1; ``pace`` are the seconds that auto-play gives each."""
 
+    KEYS = TALK_KEYS
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(key.keys, key.action, key.hint or key.help, show=False)
         for key in TALK_KEYS
