@@ -108,13 +108,14 @@ def _teller(options: Namespace, talk: Talk) -> Teller:
 
     instead = None
     if options.source is not None:
-        from msrtui.snapshot.sources import open_source
+        from msrtui.snapshot.sources import open_source, require_kvm
 
         if permits_for(os.environ, ()).served:
             check_served([options.source])
         if not talk.own_host:
             raise BadRequest("Each scene of this talk names its own hosts, so there is none that SOURCE could replace.")
         instead = open_source(options.source)
+        require_kvm(instead)
     permits = permits_for(os.environ, () if instead is None else (instead,))
     return Teller(talk, instead, lambda host: permits.closed(host) is None)
 

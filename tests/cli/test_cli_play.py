@@ -151,6 +151,10 @@ def test_the_document_has_the_keys_that_the_help_promises(capsys: pytest.Capture
     assert (document["language"], scene["n"], scene["qemu"]) == ("en", 5, "7.2")
 
 
+def test_a_source_without_kvm_has_nothing_to_be_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "KVM could not be opened on that host" in refused(capsys, "article", "amd-nosvm-tcg-linux6.12", "--check")
+
+
 def test_another_source_takes_the_place_of_the_talks_own(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(said(capsys, "article", SKYLAKE, "--lang", "en", "--scene", "5", "--json"))
     (scene,) = document["scenes"]

@@ -36,6 +36,7 @@ SCENES = tuple(
     for language in talk.languages
 )
 KEPT = (
+    ("article", 3, "en", 80, 24),
     ("article", 5, "en", 80, 24),
     ("article", 5, "zh", 80, 24),
     ("five-values", 2, "en", 120, 40),

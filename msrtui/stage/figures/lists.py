@@ -16,13 +16,15 @@ from msrtui.stage.talk import Scene
 from msrtui.stage.telling import Told
 
 _ARROW = "───▸"
+_HIGH = 28
+"""Rows from which on the digits may be larger: with fewer the names, which say more, would have to go."""
 
 
 def draw(scene: Scene, told: tuple[Told, ...], room: Room) -> list[Line]:
     """``look``: ``index``, ``feature``, or both without it."""
     wanted = [which for which in ("index", "feature") if which in scene.look] or ["index", "feature"]
     width = room.width // len(wanted)
-    for scale in (2, 1, 0):
+    for scale in (2, 1, 0) if room.height >= _HIGH else (1, 0):
         part = Room(width, room.height)
         columns = [(_index if which == "index" else _feature)(told[0], part, scale) for which in wanted]
         if not scale or all(_fits(blocks, part) for blocks in columns):
