@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from rich.cells import cell_len, set_cell_size
+
+from msrtui.values import dataclass
 
 Role = Literal["", "dim", "head", "mark", "bad"]
 """Plain; in the background; a heading; what is to be noticed; what was refused."""

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from msrtui.stage.figures.parts import Room
 from msrtui.stage.page import page
 from msrtui.stage.talk import bundled_talks, open_talk, read_talk
 from msrtui.stage.telling import Teller
+from msrtui.values import replace
 
 ONE = "{count} words"
 """A sentence that has a translation."""

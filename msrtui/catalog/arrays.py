@@ -9,12 +9,12 @@ those that KVM emulates. The list does not say where one ends; the arrays of thr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import accumulate
 from typing import TypedDict
 
 from msrtui.catalog.tables import load_table
+from msrtui.values import dataclass
 
 # the order in which the kernel appends what survives of each
 _LISTED = ("msrs_to_save", "msrs_to_save_pmu", "emulated_msrs")

@@ -6,11 +6,11 @@ gave the value or what QEMU makes of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TypedDict
 
 from msrtui.catalog.tables import load_table
+from msrtui.values import dataclass
 
 _CONTROL_BITS = 32  # a control word's low half says must be 1, its high half may be 1
 

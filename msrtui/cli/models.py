@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profiles_from, source_from
 from msrtui.cli.output import note, say, say_json
 from msrtui.cli.watching import Watching
+from msrtui.values import replace
 
 _EPILOG = """Every name of query-cpu-definitions, with what QEMU's filter would take from it on this host.
 Exit status 1: this QEMU would end before it knows its models; then nothing of them is known."""

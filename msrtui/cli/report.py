@@ -80,12 +80,11 @@ def _on_a_terminal() -> bool:
 
 def _as_it_is_shown(source: Source, *, redacted: bool) -> tuple[Source, list[str] | None]:
     """The source as the snapshot that the paste is made of and goes with; what was taken out of it (None: nothing)."""
-    from dataclasses import replace
-
     from msrtui.kvm.recorded import RecordedHost
     from msrtui.snapshot.capture import capture_here
     from msrtui.snapshot.codec import decode
     from msrtui.snapshot.privacy import redact
+    from msrtui.values import replace
 
     document = capture_here(without_kvm=True) if source.live else source.document
     if document is None:

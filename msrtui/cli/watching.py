@@ -5,11 +5,10 @@ A value that was worked out from a failure is QEMU's, not this KVM's, and a prog
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from msrtui.cli.output import note
 from msrtui.kvm.watched import Watched
 from msrtui.snapshot.sources import Source
+from msrtui.values import replace
 
 
 class Watching:

@@ -7,7 +7,6 @@ What a side does not say counts as lacking.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from msrtui.compare.side import Side
@@ -17,6 +16,7 @@ from msrtui.qemu.cpu_request import CpuRequest, Named, parse
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import Tables
 from msrtui.qemu.words import bits_of
+from msrtui.values import dataclass, field
 
 Place = tuple[str, int]
 """A word's FEAT_ name and a bit of it."""

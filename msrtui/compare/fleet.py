@@ -9,7 +9,6 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -21,6 +20,7 @@ from msrtui.compare.side import Side
 from msrtui.compare.verdict import Answer, Verdict, can_move
 from msrtui.qemu.cpu_request import CpuRequest
 from msrtui.qemu.profile import QemuProfile
+from msrtui.values import dataclass
 
 T = TypeVar("T")
 FEW_KINDS = 40

@@ -5,13 +5,13 @@ Makes no sentences.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from msrtui.compare.side import Side, newest_name
 from msrtui.compare.verdict import Reason, Start, Verdict, can_move, starts
 from msrtui.qemu.cpu_request import CpuRequest, definitions
 from msrtui.qemu.tables import FeatureWord
+from msrtui.values import dataclass
 
 
 class WordPair(NamedTuple):

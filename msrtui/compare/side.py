@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from msrtui.kvm.recorded_vcpu import RecordedProbe
@@ -19,6 +18,7 @@ from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import Source
 from msrtui.transcript.state import State, state_at
 from msrtui.transcript.stepper import run
+from msrtui.values import dataclass, field, replace
 
 
 def newest_name(word: str) -> str:

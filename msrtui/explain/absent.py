@@ -7,12 +7,12 @@ named. What is said is ``sure`` only where the host's own data decide it by a ru
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from msrtui.catalog import Entry, kernel_entries, known_kernels
 from msrtui.explain.evidence import Evidence
 from msrtui.explain.kernel_rules import Finding, RuleId, findings
+from msrtui.values import dataclass
 
 ListName = Literal["index", "feature"]
 Certainty = Literal["sure", "expectation", "no kernel known"]

@@ -6,11 +6,11 @@ Values and ids only; ``report.explain`` has the sentences.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from msrtui.explain.acceptance import AcceptanceRule
 from msrtui.explain.messages import EndId, Message, SymptomId
+from msrtui.values import dataclass, field
 
 if TYPE_CHECKING:
     from msrtui.explain.on_host import Host, RefusedHere

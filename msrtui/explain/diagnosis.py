@@ -6,7 +6,6 @@ Works on what ``reading`` found, and where a host is given on what that host's K
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from msrtui.explain import lacking
@@ -16,6 +15,7 @@ from msrtui.explain.kernel_lines import explain_access, explain_plain, explain_v
 from msrtui.explain.reading import decisive, mentioned, read_messages
 from msrtui.explain.refused_write import explain_write
 from msrtui.qemu.profile import QemuProfile
+from msrtui.values import replace
 
 if TYPE_CHECKING:
     from msrtui.explain.on_host import Host

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from msrtui.catalog import kernel_entries
@@ -13,6 +12,7 @@ from msrtui.qemu.state import KvmState
 from msrtui.snapshot.model import About
 from msrtui.transcript.heard_lists import HeardLists
 from msrtui.transcript.state import State
+from msrtui.values import dataclass, field
 
 
 @dataclass(frozen=True)

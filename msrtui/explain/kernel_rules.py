@@ -9,11 +9,11 @@ svm_has_emulated_msr in svm/svm.c.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from msrtui.explain.evidence import Evidence
 from msrtui.kvm.abi import Cap
+from msrtui.values import dataclass, field
 
 RuleId = Literal[
     "nothing-drops-it",

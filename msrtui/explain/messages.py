@@ -6,8 +6,9 @@ log is the matter of ``reading``. The words of each line are those that QEMU, li
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import ClassVar, Literal
+
+from msrtui.values import dataclass, field
 
 Weight = Literal["ends", "refuses", "breaks", "warns", "notes"]
 """What a message does: QEMU is over; libvirt does not start or move the guest; something does not work from here on;

@@ -8,7 +8,6 @@ by what a probe in the snapshot heard, else by KVM's rules.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -42,6 +41,7 @@ from msrtui.snapshot.sources import Source
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State, state_at
 from msrtui.transcript.stepper import run
+from msrtui.values import dataclass, field, replace
 
 INIT_MSRS_SINCE = (5, 0)
 """Before, feature MSRs are written with the whole state, which is not worked out."""

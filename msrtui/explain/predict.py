@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from msrtui.errors import BadRequest
@@ -35,6 +34,7 @@ from msrtui.qemu.probe import ProbeResult, probe
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.vcpu import Write
 from msrtui.transcript.stepper import conclude
+from msrtui.values import dataclass
 
 Start = Literal["starts", "aborts", "ends", "not known"]
 Evidence = Literal["probe", "rule"]

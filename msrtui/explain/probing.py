@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from msrtui.explain.predict import Facts, Prediction, predict, recall, remedies
 from msrtui.kvm.recorded_vcpu import ProbedCpu, RecordedProbe
 from msrtui.kvm.requests import Answerer
@@ -14,6 +12,7 @@ from msrtui.qemu.probe import ProbeResult, probe
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.model import About
 from msrtui.transcript.stepper import conclude
+from msrtui.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from msrtui.explain import messages as m
 from msrtui.explain.undress import undress, unwrapped
 from msrtui.kvm.collector import plain
+from msrtui.values import replace
 
 MOST = 256
 """So many different messages are kept of a text; the others are only counted."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass, replace
 from typing import Literal
 
 from msrtui.host.circumstances import DEVICE, Circumstances, Node, look
 from msrtui.kvm.collector import plain
+from msrtui.values import dataclass, replace
 
 __all__ = ["Circumstances", "Diagnosis", "Node", "Situation", "diagnose", "look", "open_error_sentence"]
 

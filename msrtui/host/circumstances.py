@@ -10,11 +10,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from msrtui.host.facts import cpu_flags, kvm_modules, system_names
 from msrtui.kvm.collector import plain, read_text
+from msrtui.values import dataclass
 
 DEVICE = "/dev/kvm"
 KVM_GET_API_VERSION = 0xAE00

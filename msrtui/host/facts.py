@@ -12,11 +12,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from msrtui.kvm import collector
 from msrtui.kvm.collector import READ_LIMIT, plain, read_text
+from msrtui.values import dataclass
 
 SYS_MODULE = Path("/sys/module")
 """Where the kernel lists its modules, built-in ones with parameters included."""

@@ -20,11 +20,11 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from msrtui.errors import MsrtuiError
 from msrtui.kvm.collector import plain
+from msrtui.values import dataclass
 
 if TYPE_CHECKING:
     from qemu.qmp import QMPClient

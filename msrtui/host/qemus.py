@@ -15,12 +15,12 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from msrtui.errors import BadRequest
 from msrtui.host import processes
 from msrtui.kvm.collector import plain
+from msrtui.values import dataclass
 
 NAMES = ("qemu-system-x86_64", "qemu-kvm", "kvm")
 """What distributions call it: Debian and upstream; Red Hat and SUSE; Proxmox and Ubuntu."""

@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from msrtui.host import processes, qemus
 from msrtui.kvm.collector import plain
+from msrtui.values import dataclass
 
 PATIENCE = 20.0
 """Seconds for asking all programs for their versions; the same file is asked once, whatever runs it."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from dataclasses import dataclass
 from typing import Any
 
 from msrtui.errors import MsrtuiError
 from msrtui.host.oracle import end_with_parent
 from msrtui.kvm.collector import plain
+from msrtui.values import dataclass
 
 LIMIT = 60.0
 """Seconds from start to end: a build in a folder of its own takes 0.2, an emulated host can be slow."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import cast
 
 from msrtui.kvm.requests import (
@@ -33,6 +32,7 @@ from msrtui.kvm.requests import (
     Request,
     ValueReply,
 )
+from msrtui.values import dataclass, field
 
 CPUID_LIMIT = 256
 """KVM_MAX_CPUID_ENTRIES: a room over this counts as this."""

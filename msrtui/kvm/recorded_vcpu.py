@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from msrtui.kvm.recorded import RecordedMsr, RecordedTable
 from msrtui.kvm.requests import Answerer, AnyRequest, CpuidEntry, CpuidReply, MsrsReply, R, Reply, Request
 from msrtui.kvm.vcpu_requests import CreateVcpu, CreateVm, GetCpuid2, GetVcpuMsrs, MsrWrite, SetCpuid2, SetMsrs
+from msrtui.values import dataclass, field
 
 Answer = tuple[int, int | None]
 """A return value, and the errno where it is -1."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar
+
+from msrtui.values import dataclass
 
 Fd = Literal["system", "vm", "vcpu"]
 """Which file descriptor an ioctl is for: /dev/kvm itself, a VM's, a vCPU's."""

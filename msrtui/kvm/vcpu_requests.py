@@ -7,9 +7,8 @@ old one's place, CreateVcpu another vCPU.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from msrtui.kvm.requests import CpuidEntry, CpuidReply, MsrsReply, Reply, Request
+from msrtui.values import dataclass
 
 MsrWrite = tuple[int, int]
 """(index, value), 64 bits."""

@@ -17,13 +17,13 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from io import BytesIO
 from pathlib import Path
 
 from msrtui import resources
 from msrtui.errors import BadRequest
+from msrtui.values import dataclass
 
 TOMLI = "tomli"
 NEEDS = ("textual", "rich", TOMLI)

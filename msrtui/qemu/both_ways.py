@@ -5,13 +5,13 @@ What comes out the same both ways is known all the same; what does not is not.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from msrtui.qemu.cpu_request import CpuRequest
 from msrtui.qemu.filtering import GuestCpu, guest_cpu, unavailable_features
 from msrtui.qemu.state import KvmState
 from msrtui.qemu.words import Supported, SupportedWord
+from msrtui.values import replace
 
 
 class BothWays(NamedTuple):

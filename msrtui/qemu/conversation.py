@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 
 from msrtui.kvm.requests import Fd
 from msrtui.qemu import last_words
@@ -21,6 +20,7 @@ from msrtui.qemu.state import KvmState
 from msrtui.qemu.stops import stops
 from msrtui.qemu.vcpu import Write, kvm_init_msrs
 from msrtui.qemu.words import Supported, SupportedWord, supported_words
+from msrtui.values import dataclass, replace
 
 MSR_IA32_UCODE_REV = 0x8B
 

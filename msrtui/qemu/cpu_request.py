@@ -6,11 +6,11 @@ Source: target/i386/cpu.c x86_cpu_parse_featurestr, x86_cpu_class_by_name (3.1 a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from msrtui.errors import BadRequest
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import CpuModel, Tables
+from msrtui.values import dataclass, replace
 
 MAX_MODELS = ("host", "max")
 """The models that take all that KVM can give."""

@@ -6,7 +6,6 @@ Source: target/i386/kvm/kvm.c get_supported_cpuid, try_get_cpuid, kvm_arch_get_s
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from msrtui.kvm import abi
@@ -16,6 +15,7 @@ from msrtui.qemu import rules
 from msrtui.qemu.negotiation import Decision, Lineage, Negotiation, QemuExit, ask
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.state import KvmState
+from msrtui.values import dataclass
 
 CPUID_FULL = rules.register("cpuid-buffer-full", rules.KVM_C, "try_get_cpuid")
 CPUID_KEPT = rules.register("cpuid-kept", rules.KVM_C, "get_supported_cpuid")

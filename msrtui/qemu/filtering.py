@@ -6,8 +6,6 @@ x86_cpu_list_feature_names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from msrtui.qemu import rules
 from msrtui.qemu.cpu_request import CpuRequest
 from msrtui.qemu.models import (
@@ -24,6 +22,7 @@ from msrtui.qemu.models import (
 from msrtui.qemu.state import KvmState
 from msrtui.qemu.tables import FeatureWord, Tables
 from msrtui.qemu.words import Supported, bits_of
+from msrtui.values import dataclass
 
 INTEL_PT_LEAF = rules.register("intel-pt-leaf", rules.CPU_C, "x86_cpu_filter_features")
 INTEL_PT_BIT = 1 << 25

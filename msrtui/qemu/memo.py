@@ -9,7 +9,6 @@ looks into QEMU's variables listened to, and makes a new branch. No lineage is k
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from msrtui.kvm.requests import Answerer, AnyRequest, CpuidEntry, Request
@@ -18,6 +17,7 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.state import UNKNOWN, KvmState
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.words import SupportedWord, x86_cpu_get_supported_feature_word
+from msrtui.values import replace
 
 
 def answered(negotiation: Negotiation[T], answerer: Answerer) -> T:

@@ -8,7 +8,6 @@ The filter is in ``filtering``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 from msrtui.qemu import rules
 from msrtui.qemu.cpu_request import CpuRequest
@@ -18,6 +17,7 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.state import KvmState
 from msrtui.qemu.tables import Dependency, Tables
 from msrtui.qemu.words import Supported
+from msrtui.values import dataclass, field, replace
 
 _EXPAND = (rules.CPU_C, "x86_cpu_expand_features")
 MODEL = rules.register("model", rules.CPU_C, "x86_cpu_load_model")

@@ -6,7 +6,6 @@ kvm_arch_get_supported_msr_feature (the last in every version since 3.1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from msrtui.kvm import abi
@@ -16,6 +15,7 @@ from msrtui.qemu import last_words, rules
 from msrtui.qemu.negotiation import Decision, Lineage, Negotiation, QemuExit, ask
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.state import UNKNOWN, KvmState, Unknown
+from msrtui.values import dataclass
 
 _LISTS = (rules.KVM_C, "kvm_get_supported_msrs")
 _FEATURES = (rules.KVM_C, "kvm_get_supported_feature_msrs")

@@ -9,10 +9,10 @@ which of QEMU's functions all of that happens.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 from msrtui.kvm.requests import AnyRequest, Fd, R, Request
+from msrtui.values import dataclass, field
 
 
 @dataclass(frozen=True)

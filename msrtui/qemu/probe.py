@@ -12,7 +12,6 @@ comes before the MSRs: Documentation/virt/kvm/api.rst.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from msrtui.kvm.requests import CpuidEntry, CpuidReply, GetMsrs, MsrReading, Reply, reading_of
 from msrtui.kvm.vcpu_requests import ALLOWED, CreateVcpu, CreateVm, GetCpuid2, GetVcpuMsrs, SetCpuid2, SetMsrs
@@ -22,6 +21,7 @@ from msrtui.qemu.negotiation import Negotiation, ask
 from msrtui.qemu.state import KvmState
 from msrtui.qemu.vcpu import Write
 from msrtui.qemu.words import bits_of
+from msrtui.values import dataclass, field
 
 CPUID_ROOM = 256
 """KVM_MAX_CPUID_ENTRIES."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from msrtui.errors import BadRequest
 from msrtui.qemu import tables
+from msrtui.values import dataclass
 
 DEFAULT_VERSION = "10.2"
 

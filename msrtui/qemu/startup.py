@@ -7,7 +7,6 @@ kvm_arch_irqchip_create.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from msrtui.kvm import abi
 from msrtui.kvm.abi import Cap
@@ -18,6 +17,7 @@ from msrtui.qemu.msrs import kvm_get_supported_feature_msrs, kvm_get_supported_m
 from msrtui.qemu.negotiation import Negotiation, NotDone, ask, within
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.state import KvmState
+from msrtui.values import replace
 
 _Found = dict[Cap, int | None]
 """What KVM said of each capability, an error being 0; None where the source does not say."""

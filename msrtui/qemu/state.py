@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
 from msrtui.kvm.requests import CpuidEntry
 from msrtui.qemu.profile import QemuProfile
+from msrtui.values import dataclass, field
 
 AMD_VENDOR = (0x68747541, 0x69746E65, 0x444D4163)
 """AuthenticAMD in EBX, EDX, ECX of leaf 0."""

@@ -8,7 +8,6 @@ with all of them out of the way it is on. A property test undoes exactly these a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from msrtui.qemu import models, msrs, words
@@ -18,6 +17,7 @@ from msrtui.qemu.negotiation import Decision, Lineage
 from msrtui.qemu.state import KvmState
 from msrtui.qemu.tables import FeatureWord, Tables
 from msrtui.qemu.words import Supported, SupportedWord
+from msrtui.values import dataclass, field
 
 KVM_LACKS = "kvm-lacks"
 """The obstacle that is no rule of QEMU's: KVM does not offer the bit, or does not list the MSR or the leaf."""

@@ -6,7 +6,6 @@ Source: target/i386/cpu.c x86_cpu_get_supported_feature_word, x86_cpu_get_migrat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from msrtui.qemu import rules
@@ -15,6 +14,7 @@ from msrtui.qemu.msrs import Branch, kvm_arch_get_supported_msr_feature
 from msrtui.qemu.negotiation import Decision, Lineage, Negotiation, within
 from msrtui.qemu.state import KvmState
 from msrtui.qemu.tables import FeatureWord
+from msrtui.values import dataclass
 
 _HERE = (rules.CPU_C, "x86_cpu_get_supported_feature_word")
 DISPATCH = rules.register("dispatch", *_HERE)

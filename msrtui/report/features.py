@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from msrtui.kvm.collector import plain
@@ -20,6 +19,7 @@ from msrtui.report.sentences import bit_label, decision_text, names_in
 from msrtui.report.shape import columns, counted, wrapped
 from msrtui.report.views import number_bits
 from msrtui.snapshot.model import About
+from msrtui.values import dataclass, replace
 
 _NOT_IN_MODEL = "not part of the model"
 _NOT_IN_MODEL_SHOWN = 24

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from msrtui import __version__
@@ -28,6 +27,7 @@ from msrtui.report.paste_words import changed_words, changed_words_document
 from msrtui.report.refusals import rule_text
 from msrtui.report.shape import aligned, counted, grouped, hexed, wrapped
 from msrtui.snapshot.codec import encode
+from msrtui.values import dataclass, field
 
 LIMIT = 65_536
 """Characters that GitHub takes in one comment."""

@@ -6,7 +6,6 @@ It is what that QEMU would get if it were started now: what it got when it was s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from msrtui.errors import BadRequest
@@ -19,6 +18,7 @@ from msrtui.qemu.profile import Irqchip, QemuProfile, version_label
 from msrtui.report.features import FeaturesView, view_features
 from msrtui.report.shape import counted, wrapped
 from msrtui.transcript import stepper
+from msrtui.values import dataclass, replace
 
 DEFAULT_CPU = "qemu64"
 """What every PC machine type of QEMU takes without -cpu."""

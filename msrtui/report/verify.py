@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from msrtui.errors import BadRequest
@@ -21,6 +20,7 @@ from msrtui.report.shape import aligned, counted, hexed, wrapped
 from msrtui.report.views import lineage_document
 from msrtui.snapshot.model import About
 from msrtui.transcript.stepper import run
+from msrtui.values import dataclass, replace
 
 UNAVAILABLE = "unavailable-features"
 START = "start"

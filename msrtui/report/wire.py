@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from msrtui.catalog import short_name
 from msrtui.kvm import abi, collector
@@ -33,6 +32,7 @@ from msrtui.kvm.requests import (
     ValueReply,
 )
 from msrtui.language import say as _
+from msrtui.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from msrtui.errors import KvmUnusable
@@ -11,6 +10,7 @@ from msrtui.kvm.collector import DEVICE
 from msrtui.kvm.recorded import RecordedHost
 from msrtui.snapshot.codec import decode
 from msrtui.snapshot.sources import Source
+from msrtui.values import replace
 
 
 def capture_here(*, keep_name: bool = False, without_kvm: bool = False, device: str = DEVICE) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from msrtui.kvm.recorded import Recording
+from msrtui.values import dataclass, field
 
 if TYPE_CHECKING:  # few snapshots hold one
     from msrtui.kvm.recorded_vcpu import RecordedProbe

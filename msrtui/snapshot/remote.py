@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from errno import EACCES, EPERM
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -23,6 +22,7 @@ from msrtui.kvm.collector import plain
 from msrtui.resources import package_file, read
 from msrtui.snapshot import codec
 from msrtui.snapshot.files import SIZE_LIMIT
+from msrtui.values import dataclass
 
 if TYPE_CHECKING:
     from msrtui.snapshot.ssh import Heard

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from msrtui import resources
@@ -16,6 +15,7 @@ from msrtui.kvm.recorded import RecordedHost
 from msrtui.kvm.requests import Answerer, GetApiVersion, OpenDevice
 from msrtui.snapshot.files import read_file, read_standard_input
 from msrtui.snapshot.model import About
+from msrtui.values import dataclass, field
 
 if TYPE_CHECKING:
     from msrtui.kvm.recorded_vcpu import RecordedProbe

@@ -13,11 +13,11 @@ import os
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, cast
 
 from msrtui.kvm.collector import END
 from msrtui.snapshot import frames
+from msrtui.values import dataclass
 
 OUTPUT_LIMIT = 4 * 1024 * 1024
 """Bytes of standard output, and of standard error, that are read before ssh is ended: a snapshot is under 0.1 MB."""

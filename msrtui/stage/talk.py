@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from msrtui.errors import BadRequest, BadSource
@@ -14,6 +13,7 @@ from msrtui.kvm.collector import plain
 from msrtui.language import ENGLISH
 from msrtui.resources import names, package_file
 from msrtui.snapshot.files import read_file
+from msrtui.values import dataclass, field
 
 if sys.version_info >= (3, 11):
     import tomllib

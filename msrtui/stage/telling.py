@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
 from msrtui.catalog import UnknownMsr, find_msr
 from msrtui.errors import BadRequest, BadSource
@@ -23,6 +22,7 @@ from msrtui.stage.talk import Scene, Talk
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State, state_at
 from msrtui.transcript.stepper import run
+from msrtui.values import dataclass, replace
 
 
 @dataclass(frozen=True)

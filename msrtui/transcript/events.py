@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from msrtui.kvm.requests import AnyRequest, Fd, Reply
 from msrtui.qemu.negotiation import Decision, NotDone, QemuExit
+from msrtui.values import dataclass
 
 Kind = Literal["open", "ioctl", "decision", "end"]
 

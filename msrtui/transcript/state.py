@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from msrtui.kvm.abi import Cap
 from msrtui.kvm.requests import (
@@ -24,6 +23,7 @@ from msrtui.qemu.why import is_control_word
 from msrtui.qemu.words import SupportedWord
 from msrtui.transcript.events import Event
 from msrtui.transcript.heard_lists import failure_of
+from msrtui.values import dataclass, field
 
 
 @dataclass(frozen=True)

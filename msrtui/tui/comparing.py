@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from msrtui.compare.causes import causes
@@ -24,6 +23,7 @@ from msrtui.report.home import at_home
 from msrtui.snapshot.sources import Source
 from msrtui.tui.comparison import REFERENCE, Comparison
 from msrtui.tui.session import Subject
+from msrtui.values import replace
 
 
 class Comparing:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from msrtui.compare.causes import Cause
 from msrtui.compare.differences import Difference
@@ -13,6 +12,7 @@ from msrtui.compare.verdict import Verdict
 from msrtui.explain.predict import Prediction
 from msrtui.snapshot.sources import Source
 from msrtui.tui.session import Subject
+from msrtui.values import dataclass, field
 
 REFERENCE = 0
 """The place of A among the sources: the others are held against it."""

@@ -6,7 +6,6 @@ What a key does is a method here, each of which leaves a new ``session``. Nothin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from msrtui.kvm.readings import HostLeaf, read_feature_msrs
@@ -19,6 +18,7 @@ from msrtui.transcript.state import State
 from msrtui.tui.places import event_of, first_subject, subject_of
 from msrtui.tui.reader import Reader
 from msrtui.tui.session import Query, Reading, Session, Subject
+from msrtui.values import replace
 
 if TYPE_CHECKING:
     from msrtui.compare.lint import Linted

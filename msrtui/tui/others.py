@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from msrtui.errors import BadRequest
 from msrtui.kvm.heard import Heard
 from msrtui.qemu.conversation import negotiate
@@ -13,6 +11,7 @@ from msrtui.qemu.tables import labels
 from msrtui.report.layer_notes import lost_note
 from msrtui.transcript.stepper import run
 from msrtui.tui.session import Reading
+from msrtui.values import replace
 
 
 def read_by_others(heard: Heard, qemu: QemuProfile, cpu: str) -> tuple[Reading, ...]:

@@ -8,12 +8,12 @@ is brought along and what was named when it was started. Whoever does one of the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from msrtui import resources
 from msrtui.errors import BadRequest
 from msrtui.snapshot.sources import Source
 from msrtui.tui.keymap import Key
+from msrtui.values import dataclass
 
 _REFUSED = {
     "probe": "No vCPU is made from a browser:  msrtui probe  makes one, in a terminal on that machine.",

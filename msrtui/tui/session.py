@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from msrtui.kvm.readings import HostLeaf, MsrReading, reading_of
@@ -13,6 +12,7 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
+from msrtui.values import dataclass, field
 
 if TYPE_CHECKING:  # what is needed only after the first paint is imported then
     from msrtui.compare.lint import Linted

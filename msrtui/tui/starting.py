@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from msrtui.explain.predict import Facts, recall
@@ -16,6 +15,7 @@ from msrtui.qemu.probe import ProbeResult
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.probes import KEY, Noting, probe_document, recorded_probes
 from msrtui.snapshot.sources import Source
+from msrtui.values import replace
 
 
 class Taken(NamedTuple):

@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,6 +31,7 @@ from msrtui.snapshot import sources
 from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import Source, open_source
 from msrtui.transcript.stepper import run
+from msrtui.values import replace
 
 QEMUS = ("qemu-system-x86_64", *filter(None, os.environ.get("MSRTUI_QEMUS", "").split(os.pathsep)))
 BEGUN = '#!/bin/sh\nexec 9>"{pipe}"\necho begun >&9\n'

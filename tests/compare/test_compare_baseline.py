@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from msrtui.kvm.requests import CpuidEntry
 from msrtui.qemu.cpu_request import parse
 from msrtui.qemu.profile import QemuProfile, version_label
 from msrtui.snapshot.sources import open_source
+from msrtui.values import replace
 
 HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"
 PVM = "amd-pvm-linux6.18"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -13,6 +12,7 @@ from msrtui.compare.side import Side, side_of
 from msrtui.kvm.recorded import RecordedHost, RecordedMsr
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
+from msrtui.values import replace
 
 SKYLAKE = "intel-skylake-bochs-linux6.12"
 EPYC = "amd-epyc-tcg-linux6.12"

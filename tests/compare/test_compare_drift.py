@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -12,6 +11,7 @@ from msrtui.compare.drift import Drift, drift
 from msrtui.compare.side import Side, side_of
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
+from msrtui.values import replace
 
 SKYLAKE, NESTED0 = "intel-skylake-bochs-linux6.12", "intel-skylake-nested0-bochs-linux6.12"
 EPT0 = "intel-skylake-ept0-bochs-linux6.12"

@@ -5,8 +5,6 @@ A row of ``broken_hosts`` changes one thing of a captured host; the rule must fi
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from broken_hosts import BROKEN, PVM, RYZEN, SKYLAKE, SPR, Host, host, off, on
 
@@ -17,6 +15,7 @@ from msrtui.kvm.recorded import RecordedHost, RecordedMsr
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import load
 from msrtui.snapshot.sources import Source
+from msrtui.values import replace
 
 _BY_ITSELF = ("words-without-an-msr", "features-without-a-word", "arch-capabilities-made-up")
 """What the host has already: the cure is in the test below."""

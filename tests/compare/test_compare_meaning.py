@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import combinations, pairwise
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from msrtui.kvm.recorded import RecordedHost, RecordedMsr
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels, load
 from msrtui.snapshot.sources import open_source
+from msrtui.values import replace
 
 SKYLAKE = "intel-skylake-bochs-linux6.12"
 QEMU = QemuProfile("10.2")

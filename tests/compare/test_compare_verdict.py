@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from msrtui.kvm.recorded import RecordedHost
 from msrtui.qemu.cpu_request import CpuRequest, definitions
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
+from msrtui.values import replace
 
 EPYC = "amd-pvm-linux6.18"
 SKYLAKE = "intel-skylake-bochs-linux6.12"

@@ -5,8 +5,6 @@ That they are true of every captured host is held in tests/report/test_report_ab
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from msrtui.catalog.tables import load_table
@@ -16,6 +14,7 @@ from msrtui.explain.kernel_rules import RULES, Finding, findings
 from msrtui.kvm.abi import Cap
 from msrtui.kvm.requests import CpuidEntry
 from msrtui.snapshot.model import About
+from msrtui.values import replace
 
 INTEL = CpuidEntry(0, 0, 0, 0x16, 0x756E6547, 0x6C65746E, 0x49656E69)
 AMD = CpuidEntry(0, 0, 0, 0x10, 0x68747541, 0x444D4163, 0x69746E65)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from msrtui.kvm.recorded import RecordedHost, RecordedList, RecordedMsr, Recordi
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.explain import explain_document, explain_text
 from msrtui.snapshot.sources import Source, open_source
+from msrtui.values import replace
 
 HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"
 OLD, SKYLAKE = "intel-skylake-bochs-linux5.10", "intel-skylake-bochs-linux6.12"

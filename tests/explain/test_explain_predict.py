@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +29,7 @@ from msrtui.kvm.requests import Answerer
 from msrtui.qemu.cpu_request import parse, profile_for
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
+from msrtui.values import replace
 
 HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"
 CPUS = ("host", "max", "host,migratable=off", "host,-arch-capabilities", "EPYC", "qemu64", "Icelake-Server")

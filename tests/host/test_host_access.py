@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import replace
 
 import pytest
 
 from msrtui.host import access
 from msrtui.host.access import Circumstances, Diagnosis, Node, Situation, diagnose, open_error_sentence
+from msrtui.values import replace
 
 KVM_GROUP = 108
 NODE = Node(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -33,6 +32,7 @@ from msrtui.kvm.requests import (
     Reply,
     ValueReply,
 )
+from msrtui.values import replace
 
 MOST = 300
 XCR0 = (KVM_X86_GRP_SYSTEM, KVM_X86_XCOMP_GUEST_SUPP)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels
 from msrtui.snapshot.sources import open_source
 from msrtui.transcript.stepper import Stepper, run
+from msrtui.values import replace
 
 OPTIONS: list[dict[str, Any]] = [{}, {"cpu_pm": True, "machine": "q35"}, {"irqchip": "split"}, {"irqchip": "off"}]
 ASKED_WHERE_THE_LEAF_IS_MISSING = {Cap.CLOCKSOURCE, Cap.NOP_IO_DELAY, Cap.PV_MMU, Cap.ASYNC_PF}

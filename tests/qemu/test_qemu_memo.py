@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.words import SupportedWord
 from msrtui.snapshot.codec import load
+from msrtui.values import replace
 
 
 def outcome(said: Recording, qemu: QemuProfile, memo: WordMemo | None) -> Outcome | str:

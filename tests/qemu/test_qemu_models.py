@@ -7,7 +7,6 @@ are given here, so that each step is seen alone.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
 from worlds import (
@@ -38,6 +37,7 @@ from msrtui.qemu.cpu_request import Named, definitions, parse, profile_for
 from msrtui.qemu.filtering import describe, guest_cpu, unavailable_names
 from msrtui.qemu.profile import Irqchip, QemuProfile
 from msrtui.qemu.tables import XsaveArea
+from msrtui.values import replace
 
 every_profile = pytest.mark.parametrize("label", PROFILES)
 AES = mask(25)

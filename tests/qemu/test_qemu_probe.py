@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,7 @@ from msrtui.qemu.guest_cpuid import Place
 from msrtui.qemu.probe import ProbeResult, probe
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
+from msrtui.values import replace
 
 HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"
 AMD = open_source(str(HOSTS / "amd-pvm-linux6.18.json")).answerer

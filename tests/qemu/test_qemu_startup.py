@@ -6,7 +6,6 @@ tests/end_to_end/test_same_as_qemu.py compares the same with the QEMUs that can 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from msrtui.qemu.negotiation import NotDone
 from msrtui.qemu.profile import Irqchip, QemuProfile
 from msrtui.qemu.startup import kvm_init
 from msrtui.qemu.state import KvmState
+from msrtui.values import replace
 
 MODERN = Recording(
     api_version=12,

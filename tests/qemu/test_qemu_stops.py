@@ -7,7 +7,6 @@ versions between them, which follow their source.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,7 @@ from msrtui.qemu.state import KvmState
 from msrtui.qemu.stops import AREA_SIZES, lbr_format, stops, xsave_areas_together
 from msrtui.qemu.words import SupportedWord, supported_words
 from msrtui.snapshot.sources import open_source
+from msrtui.values import replace
 
 HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"
 INTEL = "intel-sapphirerapids-bochs-linux6.12"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from msrtui.kvm.recorded import RecordedHost, RecordedList, RecordedMsr, Recording
@@ -13,6 +11,7 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.vcpu import make_vmx_msr_value
 from msrtui.snapshot.sources import open_source
 from msrtui.transcript.stepper import run
+from msrtui.values import replace
 
 SKYLAKE, EPYC = "intel-skylake-bochs-linux6.12", "amd-pvm-linux6.18"
 PIN, PROC, EXIT, ENTRY = 0x16, 0x0401E172, 0x36DFF, 0x11FF

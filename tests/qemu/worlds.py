@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from scripted import Played, play_on
@@ -18,6 +17,7 @@ from msrtui.qemu.msrs import MsrFeature, kvm_arch_get_supported_msr_feature
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.state import KvmState
 from msrtui.qemu.words import SupportedWord, x86_cpu_get_supported_feature_word
+from msrtui.values import replace
 
 PROFILES = ("3.1", "4.0", "4.2", "5.2", "6.2", "7.2", "8.2", "10.0", "10.2", "11.1")
 """Every version that there is a table for."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from msrtui.kvm.recorded import RecordedHost, Recording
 from msrtui.kvm.requests import AnyRequest, R, Request
 from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import open_source
+from msrtui.values import replace
 
 HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"
 EPYC = "amd-pvm-linux6.18"

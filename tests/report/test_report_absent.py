@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -34,6 +33,7 @@ from msrtui.report.views import HostView, view_host
 from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import open_source
 from msrtui.tui.reader import Reader
+from msrtui.values import replace
 
 QEMU = QemuProfile("10.0")
 EVERY = tuple(int(index, 16) for index in load_table("kernel_arrays.json")["msrs"])

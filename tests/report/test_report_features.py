@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from msrtui.report.models import models_document, models_text, view_models
 from msrtui.report.views import view_host, view_words
 from msrtui.report.words import words_document, words_text
 from msrtui.transcript.stepper import Stepper, run
+from msrtui.values import replace
 
 QEMU = QemuProfile("7.2")
 HERE = Versions("7.2", ("7.2",))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from msrtui.report.running import (
 from msrtui.snapshot.sources import open_source
 from msrtui.transcript import stepper
 from msrtui.tui.view.running import running_lines
+from msrtui.values import replace
 
 HOST = "intel-skylake-bochs-linux6.12"
 

@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from msrtui.kvm.live import LiveHost
 from msrtui.kvm.requests import GetApiVersion, OpenDevice
 from msrtui.snapshot.files import SIZE_LIMIT
 from msrtui.snapshot.sources import live_source, may_be_source, open_source, require_kvm
+from msrtui.values import replace
 
 READ = "from msrtui.snapshot.sources import open_source; s = open_source({!r}); print(s.name, s.kind)"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
 from msrtui.transcript.events import Event
 from msrtui.transcript.stepper import Stepper, run
+from msrtui.values import replace
 
 HLE_RTM = 1 << 4 | 1 << 11
 CLOSED = "amd-nosvm-tcg-linux6.12"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -22,6 +21,7 @@ from msrtui.tui.session import Reading
 from msrtui.tui.view.detail.others import others_lines
 from msrtui.tui.view.picture import picture
 from msrtui.tui.view.values import value_of
+from msrtui.values import replace
 
 QEMU = QemuProfile("7.2")
 EPYC, SKYLAKE = "amd-pvm-linux6.18", "intel-skylake-bochs-linux6.12"

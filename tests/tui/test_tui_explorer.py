@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from msrtui.tui.view.frame import PANES
 from msrtui.tui.view.picture import Picture, picture
 from msrtui.tui.widgets.detail_pane import DetailPane
 from msrtui.tui.widgets.line_view import LineList
+from msrtui.values import replace
 
 EPYC = "amd-pvm-linux6.18"
 SKYLAKE = "intel-skylake-bochs-linux6.12"

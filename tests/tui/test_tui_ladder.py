@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -18,6 +17,7 @@ from msrtui.tui.view.detail.layers import cells_of, layers_of
 from msrtui.tui.view.detail.of_msrs import msr_detail
 from msrtui.tui.view.detail.of_words import Looks, word_detail
 from msrtui.tui.view.panes import feature_heading, feature_rows, word_rows
+from msrtui.values import replace
 
 QEMU = QemuProfile("10.0")
 

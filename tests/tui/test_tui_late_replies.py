@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from msrtui.tui.app import MsrtuiApp
 from msrtui.tui.screens.background import LeafRead, OthersRead
 from msrtui.tui.screens.explorer import ExplorerScreen
 from msrtui.tui.session import Session
+from msrtui.values import replace
 
 EPYC = "amd-pvm-linux6.18"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +22,7 @@ from msrtui.tui.screens.compare import CompareScreen
 from msrtui.tui.screens.explorer import ExplorerScreen
 from msrtui.tui.screens.help import HelpScreen
 from msrtui.tui.screens.open import OpenScreen
+from msrtui.values import replace
 
 EPYC, SKYLAKE = "amd-pvm-linux6.18", "intel-skylake-bochs-linux6.12"
 REFUSED = ("probe", "save", "running", "suspend_process")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from msrtui.snapshot.sources import open_source
 from msrtui.tui.exploration import Exploration
 from msrtui.tui.saving import selection_text
 from msrtui.tui.session import Subject
+from msrtui.values import replace
 
 SKYLAKE, EPYC = "intel-skylake-bochs-linux6.12", "amd-pvm-linux6.18"
 QEMU = QemuProfile("7.2")

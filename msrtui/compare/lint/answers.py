@@ -7,7 +7,6 @@ one QEMU cannot start on may be looked at all the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 from msrtui.compare.side import Side
@@ -30,6 +29,7 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import FeatureWord, labels, load
 from msrtui.qemu.words import SupportedWord
 from msrtui.snapshot.model import About
+from msrtui.values import dataclass, field
 
 Need = Literal[
     "index list", "index answer", "feature list", "values", "cpuid", "host cpuid", "parameters", "words", "mitigations"

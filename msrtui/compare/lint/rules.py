@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from msrtui.compare.lint.answers import Answers, Need
+from msrtui.values import dataclass, field
 
 Severity = Literal["wrong", "odd", "hidden", "note"]
 """``wrong``: two answers exclude each other, or QEMU dies of one. ``odd``: answers that do not fit together as those

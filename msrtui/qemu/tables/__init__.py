@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Literal
 
 from msrtui.resources import names, package_file, read
+from msrtui.values import dataclass
 
 _FOLDER = package_file("qemu/tables")
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 from xml.parsers import expat
 
@@ -21,6 +20,7 @@ from msrtui.errors import BadSource
 from msrtui.kvm.collector import FORMAT, plain
 from msrtui.snapshot.frames import has_frame
 from msrtui.snapshot.importers.kvmdump import is_kvmdump
+from msrtui.values import dataclass, field
 
 SIZE_LIMIT = 2 * 1024 * 1024
 """Bytes. One CPU is 8 kB; a machine of 256 of them still fits."""

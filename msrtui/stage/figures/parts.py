@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 
 from msrtui.lines import Line, Span, cut, dim, line, mark
+from msrtui.values import dataclass
 
 
 @dataclass(frozen=True)

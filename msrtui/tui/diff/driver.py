@@ -7,7 +7,6 @@ is ``Driver.write``, but that one call of ``write`` is one whole frame is only s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +14,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.events import Resize
 
 from msrtui.tui.diff.painter import Mismatch, Painter
+from msrtui.values import dataclass
 
 if TYPE_CHECKING:
     from textual.app import App

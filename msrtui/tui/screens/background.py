@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from textual import on, work
@@ -15,6 +14,7 @@ from msrtui.tui.others import read_by_others
 from msrtui.tui.screens.part import Part
 from msrtui.tui.session import Reading, Session
 from msrtui.tui.view.brand import BRAND_LEAVES, brand, brand_of
+from msrtui.values import replace
 
 if TYPE_CHECKING:
     from msrtui.compare.lint import Linted

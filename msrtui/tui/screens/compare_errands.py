@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from textual import on, work
@@ -24,6 +23,7 @@ from msrtui.tui.permits import permits_of
 from msrtui.tui.session import Subject
 from msrtui.tui.view.compare.heads import host_name
 from msrtui.tui.widgets.line_view import LineList
+from msrtui.values import replace
 
 
 class HostOpened(Message):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from msrtui.tui.screens.part import Part
 from msrtui.tui.session import Session, Subject
 from msrtui.tui.view.values import value_of
 from msrtui.tui.widgets.line_view import LineList
+from msrtui.values import replace
 
 if TYPE_CHECKING:
     from msrtui.explain.probing import Probed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 from textual import on
@@ -20,6 +19,7 @@ from msrtui.qemu.cpu_request import definitions, parse
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels
 from msrtui.tui.widgets.line_view import LineList, LineView
+from msrtui.values import replace
 
 WIDTH = 56
 MACHINES = ("none", "pc", "q35", "pc-q35-5.2", "pc-q35-7.2", "pc-q35-9.2", "pc-q35-10.0")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,6 +20,7 @@ from msrtui.qemu.tables import FeatureWord, Tables
 from msrtui.report.sentences import question_text
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
+from msrtui.values import dataclass, field
 
 WORD, MSR, FEATURE, FLAG, LEAF, CAPABILITY, PARAMETER, QUESTION = (
     "word",

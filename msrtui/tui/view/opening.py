@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from msrtui.errors import MsrtuiError
 from msrtui.lines import Line, cut, dim, line, printable, wrap
 from msrtui.snapshot.remote import check_host
 from msrtui.snapshot.sources import LIVE
+from msrtui.values import dataclass
 
 SSH = "ssh://"
 _BEGINS_SSH = "ssh:"

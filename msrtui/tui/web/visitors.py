@@ -9,7 +9,8 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msrtui.values import dataclass
 
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 

@@ -6,7 +6,8 @@ The types matter: ``~0U`` has 32 bits and ``~0ULL`` 64, and ``1 << 31`` is negat
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msrtui.values import dataclass
 
 from .ctext import CText, Macro, Token, UnknownShape, closing, spelled
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 
 from msrtui.errors import MsrtuiError
+from msrtui.values import dataclass, field
 
 
 class UnknownShape(MsrtuiError):

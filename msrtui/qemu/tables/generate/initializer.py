@@ -6,7 +6,8 @@ Nothing is skipped: what does not fit the grammar is an UnknownShape. It works o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msrtui.values import dataclass
 
 from .ctext import Token, UnknownShape, closing, spelled
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msrtui.values import dataclass, field
 
 from .constants import Constants
 from .ctext import Token, UnknownShape, closing, spelled

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from msrtui.errors import BadSource
+from msrtui.values import dataclass
 
 from .constants import Constants
 from .ctext import CText, Token, UnknownShape, read_c
