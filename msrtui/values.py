@@ -66,20 +66,21 @@ def _own_fields(cls: type) -> dict[str, _Field]:
 
 def _init_of(cls: type, fields: dict[str, _Field], frozen: bool) -> Any:
     """``__init__``, compiled: values are made by the thousand, and no loop over fields is as quick."""
-    known: dict[str, Any] = {"put": object.__setattr__, "missing": _MISSING}
+    # two underscores: no field is called so
+    known: dict[str, Any] = {"__put": object.__setattr__, "__missing": _MISSING}
     arguments, body = [], []
     for name, one in fields.items():
         value = name
         if one.default is not _MISSING:
-            known[f"default_{name}"] = one.default
-            arguments.append(f"{name}=default_{name}")
+            known[f"__default_{name}"] = one.default
+            arguments.append(f"{name}=__default_{name}")
         elif one.default_factory is not _MISSING:
-            known[f"make_{name}"] = one.default_factory
-            arguments.append(f"{name}=missing")
-            value = f"make_{name}() if {name} is missing else {name}"
+            known[f"__make_{name}"] = one.default_factory
+            arguments.append(f"{name}=__missing")
+            value = f"__make_{name}() if {name} is __missing else {name}"
         else:
             arguments.append(name)
-        body.append(f"put(self, {name!r}, {value})" if frozen else f"self.{name} = {value}")
+        body.append(f"__put(self, {name!r}, {value})" if frozen else f"self.{name} = {value}")
     if hasattr(cls, "__post_init__"):
         body.append("self.__post_init__()")
     source = f"def __init__(self, {', '.join(arguments)}):\n " + "\n ".join(body or ["pass"])
@@ -89,6 +90,17 @@ def _init_of(cls: type, fields: dict[str, _Field], frozen: bool) -> Any:
     made.__module__ = cls.__module__
     made.__annotations__ = _annotations(cls, fields)
     return made
+
+
+def _first_init_of(cls: type, fields: dict[str, _Field], frozen: bool) -> Any:
+    """``__init__`` until the first value of the class is made: most commands make few of the classes' values."""
+
+    def __init__(self: Any, *arguments: Any, **named: Any) -> None:  # noqa: N807
+        made = _init_of(cls, fields, frozen)
+        cls.__init__ = made  # type: ignore[misc]
+        made(self, *arguments, **named)
+
+    return __init__
 
 
 def _annotations(cls: type, fields: dict[str, _Field]) -> dict[str, Any]:
@@ -121,7 +133,7 @@ def _dataclass(cls: Any = None, /, *, frozen: bool = False) -> Any:
     for base in reversed(cls.__mro__[1:]):
         fields.update(base.__dict__.get("__value_fields__", {}))
     fields.update(_own_fields(cls))
-    made = {"__init__": _init_of(cls, fields, frozen), "__repr__": _repr, **_comparing(fields, frozen)}
+    made = {"__init__": _first_init_of(cls, fields, frozen), "__repr__": _repr, **_comparing(fields, frozen)}
     if frozen:
         made |= {"__setattr__": _frozen_setattr, "__delattr__": _frozen_delattr}
     for name, method in made.items():

@@ -17,7 +17,7 @@ from msrtui.errors import BadRequest
 from msrtui.qemu import models
 from msrtui.qemu.cpu_request import CpuRequest, Named, definitions, parse
 from msrtui.qemu.tables import FeatureWord, Tables
-from msrtui.qemu.why import is_control_word
+from msrtui.qemu.words import is_control_word
 
 RUNNERS_UP = 2
 """How many models stand beside the chosen one."""

@@ -13,8 +13,7 @@ from msrtui.compare.side import Side, newest_name
 from msrtui.qemu.models import XSAVE_BIT
 from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.tables import FeatureWord
-from msrtui.qemu.why import is_control_word
-from msrtui.qemu.words import bits_of
+from msrtui.qemu.words import bits_of, is_control_word
 
 Answer = Literal["can", "cannot", "unknown"]
 Layer = Literal["kvm", "not listed", "qemu", "model", "unknown"]

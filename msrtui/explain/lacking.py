@@ -12,7 +12,7 @@ from msrtui.explain import messages as m
 from msrtui.explain.answer import LIKELY, SURE, Cause, CauseId, Diagnosis, FeatureHere, Remedy
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import FeatureWord
-from msrtui.qemu.why import is_control_word
+from msrtui.qemu.words import is_control_word
 
 if TYPE_CHECKING:
     from msrtui.explain.on_host import Host

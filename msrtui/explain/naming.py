@@ -6,8 +6,7 @@ from msrtui.catalog import bit_name, layout_of
 from msrtui.explain.acceptance import TRUE_CONTROLS, Refusal
 from msrtui.explain.answer import NamedBit, RefusedBit
 from msrtui.qemu.profile import QemuProfile
-from msrtui.qemu.why import is_control_word
-from msrtui.qemu.words import bits_of
+from msrtui.qemu.words import bits_of, is_control_word
 
 CONTROLS = frozenset((*TRUE_CONTROLS, 0x481, 0x482, 0x483, 0x484))
 _TRUE_OF = {0x481: 0x48D, 0x482: 0x48E, 0x483: 0x48F, 0x484: 0x490}

@@ -12,19 +12,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 
 from msrtui.kvm import collector
 from msrtui.kvm.collector import READ_LIMIT, plain, read_text
 from msrtui.values import dataclass
 
-SYS_MODULE = Path("/sys/module")
+SYS_MODULE = "/sys/module"
 """Where the kernel lists its modules, built-in ones with parameters included."""
 
-CPU_MODALIAS = Path("/sys/devices/system/cpu/modalias")
+CPU_MODALIAS = "/sys/devices/system/cpu/modalias"
 """The boot CPU's vendor and feature numbers in one line; reading it disturbs no CPU."""
 
-PROC_CPUINFO = Path("/proc/cpuinfo")
+PROC_CPUINFO = "/proc/cpuinfo"
 
 FLAG_NUMBERS = {"vmx": 0x85, "hypervisor": 0x9F, "svm": 0xC2}
 """The kernel's feature numbers, word times 32 plus bit (arch/x86/include/asm/cpufeatures.h).
@@ -38,7 +37,7 @@ def kvm_modules() -> tuple[str, ...]:
 
     A directory is there for built-in code too, whether or not that code could start on this CPU.
     """
-    found: tuple[str, ...] = collector.kvm_modules(str(SYS_MODULE))
+    found: tuple[str, ...] = collector.kvm_modules(SYS_MODULE)
     return found
 
 
@@ -72,7 +71,7 @@ def vendor_module_of(modules: tuple[str, ...]) -> str | None:
     vendors = [name for name in modules if name.startswith("kvm_")]
     if len(vendors) < 2:
         return vendors[0] if vendors else None
-    loaded = {name for name in vendors if collector.was_loaded(name, str(SYS_MODULE))}
+    loaded = {name for name in vendors if collector.was_loaded(name, SYS_MODULE)}
     return likely_vendor_module(vendors, loaded, cpu_flags(may_read_cpuinfo=False) or frozenset())
 
 
@@ -87,7 +86,7 @@ def likely_vendor_module(vendors: Iterable[str], loaded: Collection[str], flags:
 
 
 def _parameters(modules: tuple[str, ...]) -> dict[str, dict[str, str]]:
-    found = {module: collector.module_parameters(module, str(SYS_MODULE)) for module in modules}
+    found = {module: collector.module_parameters(module, SYS_MODULE) for module in modules}
     return {module: {name: text for name, text in texts.items() if text is not None} for module, texts in found.items()}
 
 

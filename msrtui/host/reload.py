@@ -20,7 +20,7 @@ Mark: TypeAlias = "dict[str, tuple[int, int]]"
 def mark(device: str = DEVICE) -> Mark:
     """The mark of KVM as it is now; what is not there is left out."""
     found: Mark = {}
-    places = {"/dev/kvm": Path(device), **{name: facts.SYS_MODULE / name for name in facts.kvm_modules()}}
+    places = {"/dev/kvm": Path(device), **{name: Path(facts.SYS_MODULE, name) for name in facts.kvm_modules()}}
     for name, place in places.items():
         try:
             seen = os.stat(place)  # noqa: PTH116

@@ -52,15 +52,10 @@ class Reason:
     """For a bit that is on: the rules that set it, or would if KVM did not offer it."""
 
 
-def is_control_word(word: FeatureWord) -> bool:
-    """A word made of an MSR whose low half says which controls must be 1 and whose high half which may be."""
-    return word.kind == "msr" and (word.index == msrs.MSR_IA32_VMX_PROCBASED_CTLS2 or word.index in msrs.TRUE_CONTROLS)
-
-
 def reason(state: KvmState, supported: Supported, cpu: GuestCpu, name: str, bit: int) -> Reason:
     """Why ``bit`` of the word called ``name`` is on or off in the guest."""
     word, guest = supported[name], cpu.words[name]
-    controls = is_control_word(word.word)
+    controls = words.is_control_word(word.word)
     kvm = None if word.kvm is None else bool(word.kvm >> (bit + 32 * controls) & 1)
     takes_all = cpu.request.takes_all
     lineage = models.with_guest_lineage(word.lineage, guest) if takes_all else guest.lineage
@@ -160,7 +155,7 @@ def _unsupported(state: KvmState, word: SupportedWord, bit: int) -> Iterator[Obs
         return
     if not (word.supported or 0) & mask:
         raw = word.kvm or 0
-        if is_control_word(table):
+        if words.is_control_word(table):
             if not raw >> (bit + 32) & 1:
                 yield Obstacle(KVM_LACKS)
             if raw >> bit & 1:

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from msrtui.qemu import rules
 from msrtui.qemu.cpuid import kvm_arch_get_supported_cpuid
-from msrtui.qemu.msrs import Branch, kvm_arch_get_supported_msr_feature
+from msrtui.qemu.msrs import MSR_IA32_VMX_PROCBASED_CTLS2, TRUE_CONTROLS, Branch, kvm_arch_get_supported_msr_feature
 from msrtui.qemu.negotiation import Decision, Lineage, Negotiation, within
 from msrtui.qemu.state import KvmState
 from msrtui.qemu.tables import FeatureWord
@@ -20,6 +20,11 @@ _HERE = (rules.CPU_C, "x86_cpu_get_supported_feature_word")
 DISPATCH = rules.register("dispatch", *_HERE)
 MIGRATABLE_MASK = rules.register("migratable-mask", rules.CPU_C, "x86_cpu_get_migratable_flags")
 MIGRATABLE_OFF = rules.register("migratable-off", *_HERE)
+
+
+def is_control_word(word: FeatureWord) -> bool:
+    """A word made of an MSR whose low half says which controls must be 1 and whose high half which may be."""
+    return word.kind == "msr" and (word.index == MSR_IA32_VMX_PROCBASED_CTLS2 or word.index in TRUE_CONTROLS)
 
 
 def bits_of(mask: int) -> list[int]:

@@ -15,8 +15,7 @@ from msrtui.qemu import rules
 from msrtui.qemu.conversation import MSR_IA32_UCODE_REV
 from msrtui.qemu.negotiation import Lineage, QemuExit
 from msrtui.qemu.profile import QemuProfile
-from msrtui.qemu.why import is_control_word
-from msrtui.qemu.words import bits_of
+from msrtui.qemu.words import bits_of, is_control_word
 from msrtui.report.absent import absence_document, absent_text
 from msrtui.report.heading import heading_lines
 from msrtui.report.lists import use_of

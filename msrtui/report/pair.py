@@ -12,7 +12,7 @@ from msrtui.compare.verdict import Reason, Verdict
 from msrtui.kvm.collector import plain
 from msrtui.language import say as _
 from msrtui.qemu.profile import QemuProfile
-from msrtui.qemu.why import is_control_word
+from msrtui.qemu.words import is_control_word
 from msrtui.report.sentences import bit_label, names_in
 from msrtui.report.shape import counted
 

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 from msrtui.compare.side import Side
 from msrtui.qemu.models import GuestWord
-from msrtui.qemu.why import is_control_word
-from msrtui.qemu.words import SupportedWord, bits_of
+from msrtui.qemu.words import SupportedWord, bits_of, is_control_word
 from msrtui.report.layer_notes import guest_note, migratable_note, qemu_note
 from msrtui.report.lint import WIDTH
 from msrtui.report.sentences import names_in

@@ -19,8 +19,7 @@ from msrtui.qemu.negotiation import Lineage, QemuExit
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.state import UNKNOWN, KvmState
 from msrtui.qemu.tables import FeatureWord
-from msrtui.qemu.why import is_control_word
-from msrtui.qemu.words import SupportedWord, supported_words
+from msrtui.qemu.words import SupportedWord, is_control_word, supported_words
 from msrtui.report.sentences import decision_text
 from msrtui.report.shape import hexed
 from msrtui.transcript.heard_lists import HeardLists, heard_lists

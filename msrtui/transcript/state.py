@@ -19,8 +19,7 @@ from msrtui.qemu.models import GuestWord
 from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.state import UNKNOWN
 from msrtui.qemu.tables import FeatureWord
-from msrtui.qemu.why import is_control_word
-from msrtui.qemu.words import SupportedWord
+from msrtui.qemu.words import SupportedWord, is_control_word
 from msrtui.transcript.events import Event
 from msrtui.transcript.heard_lists import failure_of
 from msrtui.values import dataclass, field

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
 from itertools import pairwise
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msrtui.catalog.fields import DecodedField, Field, bit_name, decode, layout_of
+from msrtui.values import FrozenInstanceError
 
 LAID_OUT = [index for index in (*range(0x2000), *range(0xC0000000, 0xC0012000)) if layout_of(index)]
 CONTROL_WORDS = [0x481, 0x482, 0x483, 0x484, 0x48B, 0x48D, 0x48E, 0x48F, 0x490]

@@ -21,9 +21,9 @@ def sys_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty /sys/module; no modalias, no cpuinfo."""
     root = tmp_path / "module"
     root.mkdir()
-    monkeypatch.setattr(facts, "SYS_MODULE", root)
-    monkeypatch.setattr(facts, "CPU_MODALIAS", tmp_path / "modalias")
-    monkeypatch.setattr(facts, "PROC_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(facts, "SYS_MODULE", str(root))
+    monkeypatch.setattr(facts, "CPU_MODALIAS", str(tmp_path / "modalias"))
+    monkeypatch.setattr(facts, "PROC_CPUINFO", str(tmp_path / "cpuinfo"))
     return root
 
 
@@ -90,14 +90,14 @@ def test_kvmgt_is_listed_but_is_no_vendor_module(sys_module: Path) -> None:
 def test_of_two_built_in_vendors_the_one_that_fits_the_cpu_counts(sys_module: Path, number: str, vendor: str) -> None:
     module(sys_module, "kvm_amd")
     module(sys_module, "kvm_intel")
-    facts.CPU_MODALIAS.write_text(ALIAS.format(number))
+    Path(facts.CPU_MODALIAS).write_text(ALIAS.format(number))
     assert vendor_module_of(kvm_modules()) == vendor
 
 
 def test_a_vendor_that_was_loaded_as_a_module_comes_before_a_built_in_one(sys_module: Path) -> None:
     module(sys_module, "kvm_intel")
     (module(sys_module, "kvm_pvm") / "initstate").write_text("live\n")
-    facts.CPU_MODALIAS.write_text(ALIAS.format("0085"))
+    Path(facts.CPU_MODALIAS).write_text(ALIAS.format("0085"))
     assert vendor_module_of(kvm_modules()) == "kvm_pvm"
 
 
@@ -110,13 +110,13 @@ def test_a_vendor_that_was_loaded_as_a_module_comes_before_a_built_in_one(sys_mo
     ],
 )
 def test_flags_come_from_the_modalias(sys_module: Path, numbers: str, flags: set[str]) -> None:
-    facts.CPU_MODALIAS.write_text(ALIAS.format(numbers))
-    facts.PROC_CPUINFO.write_text("flags\t\t: vmx svm hypervisor\n")
+    Path(facts.CPU_MODALIAS).write_text(ALIAS.format(numbers))
+    Path(facts.PROC_CPUINFO).write_text("flags\t\t: vmx svm hypervisor\n")
     assert cpu_flags() == frozenset(flags)
 
 
 def test_without_a_modalias_flags_come_from_cpuinfo_where_that_may_be_opened(sys_module: Path) -> None:
-    facts.PROC_CPUINFO.write_text("processor\t: 0\nvmx flags\t: vnmi\nflags\t\t: fpu svm lm\n\nflags\t: vmx\n")
+    Path(facts.PROC_CPUINFO).write_text("processor\t: 0\nvmx flags\t: vnmi\nflags\t\t: fpu svm lm\n\nflags\t: vmx\n")
     assert cpu_flags() == frozenset({"svm"})
     assert cpu_flags(may_read_cpuinfo=False) is None
 
@@ -126,7 +126,7 @@ def test_flags_that_nothing_tells_are_unknown_and_not_empty(sys_module: Path) ->
 
 
 def test_the_cpu_is_named_only_on_request(sys_module: Path) -> None:
-    facts.PROC_CPUINFO.write_text("processor\t: 0\nmodel name\t: AMD EPYC\x1b 7763\n\nmodel name\t: other\n")
+    Path(facts.PROC_CPUINFO).write_text("processor\t: 0\nmodel name\t: AMD EPYC\x1b 7763\n\nmodel name\t: other\n")
     assert host_facts().cpu is None
     assert host_facts(with_cpu=True).cpu == "AMD EPYC 7763"
 

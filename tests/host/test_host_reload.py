@@ -17,7 +17,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "module"
     for name in ("kvm", "kvm_amd"):
         (folder / name).mkdir(parents=True)
-    monkeypatch.setattr(facts, "SYS_MODULE", folder)
+    monkeypatch.setattr(facts, "SYS_MODULE", str(folder))
     return folder
 
 

@@ -19,7 +19,8 @@ from msrtui.qemu.conversation import Outcome, negotiate
 from msrtui.qemu.cpu_request import parse
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import FeatureWord
-from msrtui.qemu.why import Obstacle, Reason, is_control_word, reason
+from msrtui.qemu.why import Obstacle, Reason, reason
+from msrtui.qemu.words import is_control_word
 from msrtui.snapshot.sources import open_source
 from msrtui.transcript.stepper import run
 from msrtui.values import replace

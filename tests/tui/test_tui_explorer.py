@@ -380,7 +380,7 @@ async def test_a_kvm_that_was_reloaded_meanwhile_is_said_and_asking_again_ends_i
 ) -> None:
     modules = tmp_path / "module"
     (modules / "kvm_amd").mkdir(parents=True)
-    monkeypatch.setattr(facts, "SYS_MODULE", modules)
+    monkeypatch.setattr(facts, "SYS_MODULE", str(modules))
     running = app(live_source)
     async with running.run_test(size=(80, 24)) as pilot:
         await pilot.press("p")

@@ -8,8 +8,7 @@ from msrtui.catalog import names_of
 from msrtui.explain.naming import register_label
 from msrtui.language import say as _
 from msrtui.lines import Line, dim, ends, head, line, wrap
-from msrtui.qemu.why import is_control_word
-from msrtui.qemu.words import SupportedWord, bits_of
+from msrtui.qemu.words import SupportedWord, bits_of, is_control_word
 from msrtui.report.sentences import numbers_in
 from msrtui.report.shape import grouped
 from msrtui.stage.figures.parts import Room, bit_numbers, bits_by_four, filled, spread

@@ -9,8 +9,7 @@ from msrtui.compare.side import Side, newest_name
 from msrtui.language import N_
 from msrtui.language import say as _
 from msrtui.lines import Line, Span, dim, grouped, head, line, mark
-from msrtui.qemu.why import is_control_word
-from msrtui.qemu.words import SupportedWord, bits_of
+from msrtui.qemu.words import SupportedWord, bits_of, is_control_word
 from msrtui.report.pair import flaws_text, turn_text
 from msrtui.report.sentences import bit_label, numbers_in
 from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from msrtui.qemu.tables import FeatureWord
-from msrtui.qemu.why import is_control_word
-from msrtui.qemu.words import SupportedWord
+from msrtui.qemu.words import SupportedWord, is_control_word
 from msrtui.report.shape import marks
 from msrtui.transcript.state import State
 
