@@ -41,14 +41,14 @@ def _as_the_standard_library_makes_it(cls: type) -> type:
         given = {"default": one.default, "default_factory": one.default_factory}
         known = {key: value for key, value in given.items() if value is not _MISSING}
         body[name] = dataclasses.field(repr=one.repr, compare=one.compare, **known)
-    bare: Any = type(cls.__name__, (), body)
-    made: type = dataclasses.dataclass(frozen=cls.__hash__ is not None)(bare)
+    decorate: Any = dataclasses.dataclass
+    made: type = decorate(type(cls.__name__, (), body), frozen=cls.__hash__ is not None)
     return made
 
 
 def _made(cls: type, values: dict[str, Any]) -> Any:
     """A value without what the class does afterwards, which the other one lacks."""
-    made = object.__new__(cls)
+    made: Any = object.__new__(cls)
     made.__dict__.update(values)
     return made
 

@@ -17,10 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
+
+# ruff: noqa: E402
+from measuring import Goal
 
 from msrtui import resources
 from msrtui.compare.fingerprint import TOPOLOGY
@@ -117,11 +121,10 @@ def named(document: dict[str, Any], planted: dict[str, Planted]) -> int:
     return found
 
 
-def main(arguments: list[str]) -> int:
-    """Measure and print."""
-    counts = [int(argument) for argument in arguments if argument != "--json"] or [10, 100, 1_000, 10_000]
+def measure(*, quick: bool, counts: Sequence[int] = (10, 100, 1_000, 10_000)) -> dict[str, Any]:
+    """A row for each size of fleet."""
     rows = []
-    for count in counts:
+    for count in counts[:-1] if quick else counts:
         with tempfile.TemporaryDirectory() as name:
             planted = made(Path(name), count)
             command = [sys.executable, __file__, "--child", name]
@@ -144,20 +147,53 @@ def main(arguments: list[str]) -> int:
                     "named": named(document, planted),
                 }
             )
-    if "--json" in arguments:
-        sys.stdout.write(json.dumps(rows) + "\n")
-        return 0
-    sys.stdout.write(" files  seconds  CPU seconds  ms each  peak MB  fingerprints  guests  single bits  named\n")
+    return {"rows": rows}
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """For people."""
+    rows = found["rows"]
+    lines = [" files  seconds  CPU seconds  ms each  peak MB  fingerprints  guests  single bits  named"]
     for row in rows:
-        sys.stdout.write(
+        lines.append(
             f"{row['files']:6}  {row['seconds']:7.2f}  {row['cpu_seconds']:11.2f}  {row['cpu_ms_each']:7.3f}"
             f"  {row['peak_mb']:7.0f}  {row['groups']:12}"
-            f"  {row['kinds_of_guest']:6}  {row['planted']:11}  {row['named']:5}\n"
+            f"  {row['kinds_of_guest']:6}  {row['planted']:11}  {row['named']:5}"
         )
     if len(rows) > 1:
-        one, other = rows[-2], rows[-1]
-        factor = other["cpu_ms_each"] / one["cpu_ms_each"]
-        sys.stdout.write(f"a snapshot of {other['files']} costs {factor:.2f} times the CPU of one of {one['files']}\n")
+        lines.append(
+            f"a snapshot of {rows[-1]['files']} costs {_growth(rows):.2f} times the CPU of one of {rows[-2]['files']}"
+        )
+    return "\n".join(lines)
+
+
+def _growth(rows: Sequence[Mapping[str, float]]) -> float:
+    return rows[-1]["cpu_ms_each"] / rows[-2]["cpu_ms_each"]
+
+
+def goals(found: Mapping[str, Any]) -> list[Goal]:
+    """10,000 under 10 s and 500 MB, growing linearly; each single bit named."""
+    rows = found["rows"]
+    most = rows[-1]
+    missed = sum(row["planted"] - row["named"] for row in rows)
+    made = [Goal("single bits in which a host differs, not named", missed, 0, f"of {sum(r['planted'] for r in rows)}")]
+    if most["files"] == 10_000:
+        made = [
+            Goal("10,000 snapshots read, grouped and compared", most["seconds"], 10, "s"),
+            Goal("their memory", most["peak_mb"], 500, "MB"),
+            *made,
+        ]
+    if len(rows) > 1:
+        beside = f"a fleet of {rows[-2]['files']}"
+        made.append(Goal(f"a snapshot among {most['files']}: times its cost", _growth(rows), 1.2, "x", beside))
+    return made
+
+
+def main(arguments: list[str]) -> int:
+    """Measure and print."""
+    counts = [int(argument) for argument in arguments if not argument.startswith("--")]
+    found = measure(quick="--quick" in arguments, **({"counts": counts} if counts else {}))
+    sys.stdout.write((json.dumps(found["rows"]) if "--json" in arguments else table(found)) + "\n")
     return 0
 
 
