@@ -41,7 +41,7 @@ class Goal(NamedTuple):
 class Benchmark(Protocol):
     """A room of this folder: it measures, says it for people, and says which goals that meets."""
 
-    def measure(self, *, quick: bool) -> dict[str, Any]:
+    def measure(self, *, quick: bool, **more: Any) -> dict[str, Any]:
         """The figures. Raises CannotMeasure."""
 
     def table(self, found: Mapping[str, Any]) -> str:
