@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from msrtui.kvm.requests import CpuidEntry
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import Source, open_source
-from msrtui.values import replace
+from msrtui.values import dataclass, replace
 
 HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"
 SKYLAKE, LAKE, SPR, RYZEN, PVM = (

@@ -7,7 +7,6 @@ but one out of the way it must still be off: so none is missing and none is idle
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -23,7 +22,7 @@ from msrtui.qemu.why import Obstacle, Reason, reason
 from msrtui.qemu.words import is_control_word
 from msrtui.snapshot.sources import open_source
 from msrtui.transcript.stepper import run
-from msrtui.values import replace
+from msrtui.values import dataclass, replace
 
 HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"
 USABLE = sorted(path.stem for path in HOSTS.glob("*.json") if "nosvm" not in path.stem and "nonroot" not in path.stem)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,7 @@ from msrtui.tui.view.detail.of_msrs import msr_detail
 from msrtui.tui.view.detail.of_parameters import parameter_detail
 from msrtui.tui.view.detail.of_words import Looks, word_detail
 from msrtui.tui.view.detail.parts import link_text
-from msrtui.values import replace
+from msrtui.values import dataclass, replace
 
 HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"
 EPYC, SKYLAKE, NESTED_OFF = (
