@@ -6,7 +6,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from msrtui.cli.options import Parser, add_json, command_parser, profiles_from
+from msrtui.cli.options import Parser, add_json, command_parser, msr_from, profiles_from
 from msrtui.cli.output import note, say, say_json
 from msrtui.errors import BadRequest, BadSource
 from msrtui.qemu.profile import DEFAULT_VERSION
@@ -74,7 +74,7 @@ def run(arguments: list[str]) -> int:
 def _decode_values(options: argparse.Namespace) -> int:
     if len(options.values) > 2:
         raise BadRequest("decode takes one value of a register, or two to compare.")
-    index = _index(options.what)
+    index = msr_from(options.what)
     values = [_value(text) for text in options.values]
     versions, profiles = profiles_from(options)
 
@@ -95,16 +95,6 @@ def _decode_values(options: argparse.Namespace) -> int:
     else:
         say(one_text(versions, texts))
     return 0
-
-
-def _index(text: str) -> int:
-    from msrtui.catalog import UnknownMsr, find_msr
-
-    try:
-        return find_msr(text)
-    except UnknownMsr as unknown:
-        sentence = str(unknown)
-        raise BadRequest(f"{sentence[:1].upper()}{sentence[1:]}.") from None
 
 
 _DIGITS = frozenset("0123456789abcdefABCDEF")

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profiles_from, source_from
+from msrtui.cli.options import (
+    Parser,
+    add_json,
+    add_profile,
+    add_source,
+    command_parser,
+    msr_from,
+    profiles_from,
+    source_from,
+)
 from msrtui.cli.output import note, say, say_json
 from msrtui.cli.watching import Watching
-from msrtui.errors import BadRequest
 from msrtui.snapshot.sources import Source
 
 _EPILOG = """--ask puts KVM_GET_MSRS also for an MSR that is not in KVM's feature list. What comes back is no more than
@@ -31,7 +39,7 @@ def run(arguments: list[str]) -> int:
     """Print one MSR. Raises MsrtuiError where there is no such MSR or no KVM to ask."""
     options = parser().parse_args(arguments)
     versions, profiles = profiles_from(options)
-    index = _index(options.msr)
+    index = msr_from(options.msr)
     watching = Watching(source_from(options))
     source = watching.source
 
@@ -54,16 +62,6 @@ def run(arguments: list[str]) -> int:
     else:
         say(one_text(versions, [get.get_text(source.name, source.about, *each) for each in views]))
     return watching.status(0)
-
-
-def _index(text: str) -> int:
-    from msrtui.catalog import UnknownMsr, find_msr
-
-    try:
-        return find_msr(text)
-    except UnknownMsr as unknown:
-        sentence = str(unknown)
-        raise BadRequest(f"{sentence[:1].upper()}{sentence[1:]}.") from None
 
 
 def _warn_of_the_log(source: Source) -> None:

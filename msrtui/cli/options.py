@@ -143,6 +143,17 @@ def _is_machine(text: str) -> bool:
     return versioned or text in ("none", "pc", "q35", "microvm", "isapc")
 
 
+def msr_from(text: str) -> int:
+    """The index of the MSR that is meant. Raises BadRequest, with the nearest names, where there is none."""
+    from msrtui.catalog import UnknownMsr, find_msr
+
+    try:
+        return find_msr(text)
+    except UnknownMsr as unknown:
+        sentence = str(unknown)
+        raise BadRequest(f"{sentence[:1].upper()}{sentence[1:]}.") from None
+
+
 def source_from(options: argparse.Namespace) -> Source:
     """The source, and on standard error why it is another than was to be expected. Raises BadSource."""
     source = open_source(options.source)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from msrtui.catalog import kernel_entries
+from msrtui.catalog.makers import Maker, maker_of
 from msrtui.kvm.abi import REGISTERS, Cap
 from msrtui.kvm.requests import Answerer, CheckExtension, CpuidEntry, GetMsrs, HostCpuid
 from msrtui.qemu.state import KvmState
@@ -76,19 +77,10 @@ class Evidence:
         return self.about.vendor_module is not None
 
     @property
-    def cpu_vendor(self) -> Literal["intel", "amd"] | None:
+    def cpu_vendor(self) -> Maker | None:
         """Whose CPU it is by leaf 0 of KVM's table: Intel's kind (VMX), or AMD's (SVM, Hygon's too)."""
         entry = self.cpuid.get((0, 0)) if self.cpuid is not None else None
-        if entry is None:
-            return None
-        kinds: dict[int, Literal["intel", "amd"]] = {
-            0x756E6547: "intel",  # GenuineIntel, the first four letters
-            0x746E6543: "intel",  # CentaurHauls
-            0x68532020: "intel",  # Shanghai
-            0x68747541: "amd",  # AuthenticAMD
-            0x6F677948: "amd",  # HygonGenuine
-        }
-        return kinds.get(entry.ebx)
+        return None if entry is None else maker_of(entry.ebx)
 
 
 def evidence_of(about: About, lists: HeardLists, state: KvmState, answerer: Answerer, index: int) -> Evidence:

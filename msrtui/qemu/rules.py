@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-KVM_ALL = "accel/kvm/kvm-all.c"
 KVM_C = "target/i386/kvm/kvm.c"
 CPU_C = "target/i386/cpu.c"
 KVM_CPU_C = "target/i386/kvm/kvm-cpu.c"

@@ -32,7 +32,6 @@ def bits_of(mask: int) -> list[int]:
     return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
 
 
-CpuidBranch = Literal["CPUID_FEATURE_WORD"]
 Status = Literal["ok", "not listed", "unknown"]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from msrtui.catalog.makers import Maker, maker_of
 from msrtui.compare.side import Side
 from msrtui.kvm.abi import E2BIG, REGISTERS, Cap
 from msrtui.kvm.collector import MAX_CPUID_ENTRIES
@@ -36,14 +37,6 @@ Need = Literal[
 ]
 """What a rule looks at. ``index answer``: the list, or its refusal. ``values``: of the feature MSRs; ``words``: QEMU's;
 ``mitigations``: the kernel's own words."""
-
-_MAKERS: Mapping[int, Literal["intel", "amd"]] = {
-    0x756E6547: "intel",  # GenuineIntel, the first four letters
-    0x746E6543: "intel",  # CentaurHauls
-    0x68532020: "intel",  # Shanghai
-    0x68747541: "amd",  # AuthenticAMD
-    0x6F677948: "amd",  # HygonGenuine
-}
 
 
 def newest_word(name: str) -> FeatureWord:
@@ -126,10 +119,10 @@ class Answers:
         return None if value is None else bool(value >> bit & 1)
 
     @property
-    def maker(self) -> Literal["intel", "amd"] | None:
+    def maker(self) -> Maker | None:
         """Whose kind of CPU it is by leaf 0 of KVM's table: Intel's (VMX) or AMD's (SVM)."""
         found = self.entry(0)
-        return None if found is None else _MAKERS.get(found.ebx)
+        return None if found is None else maker_of(found.ebx)
 
     # --- MSRs -------------------------------------------------------------------------------------------------------
     def listed(self, index: int) -> bool:
