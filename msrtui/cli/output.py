@@ -71,12 +71,29 @@ def leave_standard_output() -> None:
 
 def laid_out(value: Any, indent: str = "") -> str:
     """JSON whose short values stand on one line and whose long ones are opened, one member a line."""
-    short = json.dumps(value)
-    if len(short) + len(indent) <= LINE or not value or not isinstance(value, (dict, list)):
-        return short
+    opens = isinstance(value, (dict, list)) and bool(value)
+    if not opens or _room_left(value, LINE) >= 0:
+        short = json.dumps(value)
+        if not opens or len(short) + len(indent) <= LINE:
+            return short
     first, last = "{}" if isinstance(value, dict) else "[]"
     members = ",\n".join(_members(value, indent + " "))
     return f"{first}\n{members}\n{indent}{last}"
+
+
+def _room_left(value: Any, room: int) -> int:
+    """What is left of so many characters behind the least that the value can take: what is long is not tried at all."""
+    if isinstance(value, str):
+        return room - len(value) - 2
+    if isinstance(value, (dict, list)):
+        for member in value:  # two each: one separator less than there are members, and the brackets
+            room = _room_left(member, room - 2)
+            if isinstance(value, dict):
+                room = _room_left(value[member], room)
+            if room < 0:
+                return room
+        return room
+    return room - 1
 
 
 def _members(value: Any, inner: str) -> Iterator[str]:

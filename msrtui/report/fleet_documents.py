@@ -12,9 +12,9 @@ from msrtui.compare.fingerprint import Different
 from msrtui.compare.fleet import Comparison, Group, Move
 from msrtui.compare.fleet_reading import Facts
 from msrtui.kvm.collector import plain
-from msrtui.report.diff import diff_document
 from msrtui.report.fleet import different_text, kind_name
 from msrtui.report.shape import hexed
+from msrtui.report.verdicts import verdict_document
 
 COLUMNS = (
     *("name", "fingerprint", "guest", "cpu", "kernel", "microcode", "bios", "module"),
@@ -93,7 +93,7 @@ def _move(found: Comparison, move: Move) -> dict[str, Any]:
         "warnings": [text for text in (source.behaviour.ends, target.behaviour.ends) if text is not None],
     }
     if move.verdict is not None:
-        (document,) = diff_document([move.verdict.source], (), [move.verdict])["verdicts"]
+        document = verdict_document(move.verdict)
     return {**document, "guests": [kind_name(move.source), kind_name(move.target)], "lacks": lacks}
 
 
