@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from msrtui.explain.acceptance import AcceptanceRule
 from msrtui.explain.messages import EndId, Message, SymptomId
+from msrtui.explain.naming import NamedBit, RefusedBit
 from msrtui.values import dataclass, field
 
 if TYPE_CHECKING:
@@ -183,22 +183,6 @@ class Remedy(NamedTuple):
     cost: CostId
     certainty: Certainty = LIKELY
     params: Mapping[str, Any] = {}
-
-
-class NamedBit(NamedTuple):
-    """One bit of the value, counted in the register: in a control MSR bit 32 + n says that control n may be 1."""
-
-    bit: int
-    name: str
-    set: bool
-
-
-class RefusedBit(NamedTuple):
-    """One bit that this host's KVM refuses, by which rule."""
-
-    bit: int
-    name: str
-    rule: AcceptanceRule
 
 
 class FeatureHere(NamedTuple):

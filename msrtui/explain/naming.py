@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from msrtui.catalog import bit_name, layout_of
-from msrtui.explain.acceptance import TRUE_CONTROLS, Refusal
-from msrtui.explain.answer import NamedBit, RefusedBit
+from msrtui.explain.acceptance import TRUE_CONTROLS, AcceptanceRule, Refusal
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.words import bits_of, is_control_word
 
 CONTROLS = frozenset((*TRUE_CONTROLS, 0x481, 0x482, 0x483, 0x484))
 _TRUE_OF = {0x481: 0x48D, 0x482: 0x48E, 0x483: 0x48F, 0x484: 0x490}
 """The control MSR whose controls the older one has too."""
+
+
+class NamedBit(NamedTuple):
+    """One bit of the value, counted in the register: in a control MSR bit 32 + n says that control n may be 1."""
+
+    bit: int
+    name: str
+    set: bool
+
+
+class RefusedBit(NamedTuple):
+    """One bit that this host's KVM refuses, by which rule."""
+
+    bit: int
+    name: str
+    rule: AcceptanceRule
 
 
 def label(profile: QemuProfile, index: int, bit: int) -> str:

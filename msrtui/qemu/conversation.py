@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from msrtui.kvm.requests import Fd
 from msrtui.qemu import last_words
 from msrtui.qemu.cpu_request import CpuRequest, parse
-from msrtui.qemu.cpuid import get_supported_cpuid
+from msrtui.qemu.cpuid_table import get_supported_cpuid
 from msrtui.qemu.filtering import GuestCpu, guest_cpu
 from msrtui.qemu.guest import expand_and_filter
 from msrtui.qemu.memo import WordMemo

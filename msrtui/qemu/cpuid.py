@@ -1,6 +1,6 @@
-"""KVM's CPUID table as QEMU fetches it, and QEMU's fix-ups of single registers, each a named rule.
+"""QEMU's fix-ups of single registers of KVM's CPUID table, each a named rule.
 
-Source: target/i386/kvm/kvm.c get_supported_cpuid, try_get_cpuid, kvm_arch_get_supported_cpuid.
+Source: target/i386/kvm/kvm.c kvm_arch_get_supported_cpuid.
 """
 
 from __future__ import annotations
@@ -10,50 +10,19 @@ from typing import Any, NamedTuple, TypeAlias
 
 from msrtui.kvm import abi
 from msrtui.kvm.abi import Cap
-from msrtui.kvm.requests import CheckExtension, CpuidEntry, GetDeviceAttr, GetSupportedCpuid, HostCpuid
+from msrtui.kvm.requests import CheckExtension, GetDeviceAttr, HostCpuid
 from msrtui.qemu import rules
-from msrtui.qemu.negotiation import Decision, Lineage, Negotiation, QemuExit, ask
+from msrtui.qemu.negotiation import Decision, Lineage, Negotiation, ask
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.state import KvmState
 from msrtui.values import dataclass
 
-CPUID_FULL = rules.register("cpuid-buffer-full", rules.KVM_C, "try_get_cpuid")
-CPUID_KEPT = rules.register("cpuid-kept", rules.KVM_C, "get_supported_cpuid")
 CPUID_FOUND = rules.register("cpuid-found", rules.KVM_C, "kvm_arch_get_supported_cpuid")
 CPUID_ABSENT = rules.register("cpuid-absent", rules.KVM_C, "kvm_arch_get_supported_cpuid")
 CPUID_NOT_KNOWN = rules.register("cpuid-not-known", rules.KVM_C, "kvm_arch_get_supported_cpuid")
 
 HOST_NOT_KNOWN = rules.register("host-cpuid-not-known", rules.KVM_C, "kvm_arch_get_supported_cpuid")
 XCOMP_FAILED = rules.register("xcomp-guest-supp-failed", rules.KVM_C, "kvm_arch_get_supported_cpuid")
-
-CPUID_ROOM_LIMIT = 1 << 20
-"""No kernel gives more than 256 entries; a source that never says enough must not be asked for ever."""
-
-
-def get_supported_cpuid() -> Negotiation[dict[tuple[int, int], CpuidEntry] | None]:
-    """KVM_GET_SUPPORTED_CPUID with room for 1, 2, 4 … until it fits with one to spare.
-
-    Returns the first entry of each (function, index), as QEMU's search finds it; None where the source does
-    not say. Raises QemuExit (status 1) for any error but E2BIG.
-    """
-    room = 1
-    while room <= CPUID_ROOM_LIMIT:
-        reply = yield from ask(GetSupportedCpuid(room))
-        if reply.result is None:
-            return None
-        if reply.errno is None and (reply.nent or 0) < room:
-            yield Decision(CPUID_KEPT, {"nent": reply.nent}, sets={"cpuid_cache": reply.entries})
-            table: dict[tuple[int, int], CpuidEntry] = {}
-            for entry in reply.entries:
-                table.setdefault((entry.function, entry.index), entry)
-            return table
-        if reply.errno is None:
-            yield Decision(CPUID_FULL, {"nent": reply.nent})
-        elif reply.errno != abi.E2BIG:
-            reason = abi.errno_text(reply.errno)
-            raise QemuExit(f"KVM_GET_SUPPORTED_CPUID failed: {reason}", 1)
-        room *= 2
-    return None
 
 
 @dataclass(frozen=True)

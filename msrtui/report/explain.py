@@ -16,9 +16,8 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.report.explain_causes import cause_text
 from msrtui.report.explain_remedies import COSTS, remedy_text
 from msrtui.report.explain_says import says
-from msrtui.report.shape import columns, counted, hexed, wrapped
+from msrtui.report.shape import EXPLANATION_WIDTH, columns, counted, hexed, wrapped
 
-WIDTH = 96
 _OTHERS = 12
 """So many of the other messages are shown."""
 _BITS = 40
@@ -144,9 +143,9 @@ def _in_full(each: Diagnosis, profile: QemuProfile) -> Iterator[str]:
         worked = " (worked out: this KVM then takes the value)" if way.params.get("worked_out") else helps
         worked = _STARTS.get(way.params.get("starts") or "", worked)
         worked = "" if way.cost == "nothing" else worked
-        yield from wrapped(f"{remedy_text(way)}{worked}", f"  {place}. ", "     ", WIDTH)
+        yield from wrapped(f"{remedy_text(way)}{worked}", f"  {place}. ", "     ", EXPLANATION_WIDTH)
         if way.cost != "nothing":
-            yield from wrapped(f"costs: {COSTS[way.cost]}", "     ", "            ", WIDTH)
+            yield from wrapped(f"costs: {COSTS[way.cost]}", "     ", "            ", EXPLANATION_WIDTH)
     yield ""
     yield "How sure"
     yield from _wrap(_how_sure(each), "  ")
@@ -155,11 +154,11 @@ def _in_full(each: Diagnosis, profile: QemuProfile) -> Iterator[str]:
 def _quoted(line: str) -> Iterator[str]:
     """A line of the text, cut where it has no blanks."""
     pieces = [word[at : at + _PIECE] for word in line.split(" ") for at in range(0, max(len(word), 1), _PIECE)]
-    return wrapped(" ".join(pieces), "  > ", "    ", WIDTH)
+    return wrapped(" ".join(pieces), "  > ", "    ", EXPLANATION_WIDTH)
 
 
 def _wrap(text: str, indent: str = "") -> Iterator[str]:
-    return wrapped(text, indent, indent, WIDTH)
+    return wrapped(text, indent, indent, EXPLANATION_WIDTH)
 
 
 def _how_sure(each: Diagnosis) -> str:
@@ -183,7 +182,7 @@ def _value_lines(each: Diagnosis, profile: QemuProfile) -> Iterator[str]:
         yield f"  {part.field.bits} {part.field.name} = {part.value:#x}"
     if not rows and not reserved and not numbers:
         yield "  no bit is set"
-    yield from columns([f"{number:>2} {name}" for number, name in rows], "  ", WIDTH)
+    yield from columns([f"{number:>2} {name}" for number, name in rows], "  ", EXPLANATION_WIDTH)
     if reserved:
         may, must = (sum((bit.bit >= _HALF) is high for bit in reserved) for high in (True, False))
         yield f"  and of the reserved controls (default-1 class) {may} may be 1, {must} must be 1"
@@ -205,7 +204,7 @@ def _also(others: Sequence[Diagnosis], more: int) -> Iterator[str]:
     yield "Also in this text"
     for each in others[:_OTHERS]:
         times = f" ({each.message.count} times)" if each.message.count > 1 else ""
-        yield from wrapped(f"{_WEIGHTS[each.message.weight]}: {says(each)}{times}", "  ", "    ", WIDTH)
+        yield from wrapped(f"{_WEIGHTS[each.message.weight]}: {says(each)}{times}", "  ", "    ", EXPLANATION_WIDTH)
     left = len(others) - _OTHERS + more
     if left > 0:
         yield f"  and {counted(left, 'other message', 'other messages')}; --json has them"

@@ -9,18 +9,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msrtui.explain.acceptance import NO_RULE
-from msrtui.explain.answer import Diagnosis, FeatureHere, MsrHere, RefusedBit
-from msrtui.explain.naming import refused_bits
+from msrtui.explain.answer import Diagnosis, FeatureHere, MsrHere
+from msrtui.explain.naming import RefusedBit, refused_bits
 from msrtui.explain.on_host import RefusedHere
 from msrtui.explain.write_rules import NO_SYSTEM_VALUE
 from msrtui.kvm.collector import plain
 from msrtui.language import N_
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.explain import WIDTH
 from msrtui.report.explain_causes import msr_label
 from msrtui.report.heading import heading_lines, qemu_of
 from msrtui.report.refusals import EVIDENCE, RULES, WHOLE, prediction_document, reason_text
-from msrtui.report.shape import aligned, hexed, wrapped
+from msrtui.report.shape import EXPLANATION_WIDTH, aligned, hexed, wrapped
 from msrtui.report.why import reason_text as why_text
 
 _FEATURES = 12
@@ -82,7 +81,7 @@ def host_lines(each: Diagnosis, profile: QemuProfile) -> Iterator[str]:
     if each.access is not None and each.msr is not None:
         yield from _wrap(_access_text(each.access, each.msr), "  ")
     for here in each.features[:_FEATURES]:
-        yield from wrapped(f"{plain(here.label, 60)}: {_feature_text(here, each)}", "  ", "    ", WIDTH)
+        yield from wrapped(f"{plain(here.label, 60)}: {_feature_text(here, each)}", "  ", "    ", EXPLANATION_WIDTH)
     if len(each.features) > _FEATURES:
         yield f"  and {len(each.features) - _FEATURES} more"
     system = None if each.msr is None or each.write is not None else each.host.system_value(each.msr)
@@ -151,7 +150,7 @@ def _refused_lines(refused: Sequence[RefusedBit]) -> Iterator[str]:
     for rule in dict.fromkeys(bit.rule for bit in refused if bit.rule in WHOLE):
         whole = [f"{_span(bits)} {name}" for (name, each), bits in fields.items() if each == rule]
         shown = ", ".join(whole[:_FEATURES]) + (f" and {len(whole) - _FEATURES} more" if len(whole) > _FEATURES else "")
-        yield from wrapped(f"{shown}: {RULES[rule]}", "    ", "      ", WIDTH)
+        yield from wrapped(f"{shown}: {RULES[rule]}", "    ", "      ", EXPLANATION_WIDTH)
 
 
 def _span(bits: Sequence[RefusedBit]) -> str:
@@ -196,4 +195,4 @@ def _feature_text(here: FeatureHere, each: Diagnosis) -> str:
 
 
 def _wrap(text: str, indent: str = "") -> Iterator[str]:
-    return wrapped(text, indent, indent, WIDTH)
+    return wrapped(text, indent, indent, EXPLANATION_WIDTH)

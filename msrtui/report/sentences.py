@@ -29,7 +29,7 @@ from msrtui.kvm.requests import (
     ValueReply,
 )
 from msrtui.language import say as _
-from msrtui.qemu import cpuid, filtering, models, msrs, words
+from msrtui.qemu import cpuid, cpuid_table, filtering, models, msrs, words
 from msrtui.qemu.negotiation import Decision, NotDone
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import FeatureWord
@@ -212,8 +212,10 @@ _DECISIONS: dict[str, _Say] = {
     msrs.LIST_NOT_KNOWN: _text("cannot be followed: the source does not say whether KVM lists {index:#x}"),
     msrs.PROCBASED_CTLS2_ADDED: _added,
     msrs.CONTROLS_SPLIT: _text("keeps the controls that may be 1 (high half) and need not be (low half)"),
-    cpuid.CPUID_FULL: _text("does not trust {nent} entries that fill the room exactly: asks again with twice the room"),
-    cpuid.CPUID_KEPT: _text("keeps the {nent} entries for the life of the process"),
+    cpuid_table.CPUID_FULL: _text(
+        "does not trust {nent} entries that fill the room exactly: asks again with twice the room"
+    ),
+    cpuid_table.CPUID_KEPT: _text("keeps the {nent} entries for the life of the process"),
     cpuid.CPUID_NOT_KNOWN: _text("cannot be followed: the source does not hold KVM's CPUID table"),
     msrs.TRUNCATED: _text("loses the upper 32 bits: this version returns 32"),
     msrs.FB_CLEAR_IMPLIED: _text("adds fb-clear: mds-no taa-no sbdr-ssdp-no fbsdp-no psdp-no are all set"),

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 LINE = 100
 """Columns that text for people keeps to."""
 
+EXPLANATION_WIDTH = 96
+"""Columns that an explanation keeps to: it is pasted into mails and trackers, and shown in a window of the app."""
+
 SET, TAKEN, NEVER, UNKNOWN = "1", "-", "·", "?"
 """A bit in a layer: set, taken away by this layer, never set so far, not known."""
 

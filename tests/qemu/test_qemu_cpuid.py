@@ -23,7 +23,8 @@ from msrtui.kvm.requests import (
     Reply,
     ValueReply,
 )
-from msrtui.qemu.cpuid import FIX_UPS, CpuidFeature, get_supported_cpuid, kvm_arch_get_supported_cpuid
+from msrtui.qemu.cpuid import FIX_UPS, CpuidFeature, kvm_arch_get_supported_cpuid
+from msrtui.qemu.cpuid_table import get_supported_cpuid
 from msrtui.qemu.profile import Irqchip, QemuProfile
 from msrtui.qemu.state import KvmState
 

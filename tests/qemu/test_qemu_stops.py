@@ -17,7 +17,7 @@ from msrtui.kvm.recorded import RecordedHost, RecordedMsr, RecordedTable, Record
 from msrtui.kvm.requests import CheckExtension, CpuidEntry, HostCpuid
 from msrtui.qemu import stops as stops_module
 from msrtui.qemu.cpu_request import CpuRequest, definitions, parse, profile_for
-from msrtui.qemu.cpuid import get_supported_cpuid
+from msrtui.qemu.cpuid_table import get_supported_cpuid
 from msrtui.qemu.filtering import GuestCpu, guest_cpu
 from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.profile import QemuProfile

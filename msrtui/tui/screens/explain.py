@@ -13,7 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from msrtui.lines import Line, dim, head, line
-from msrtui.report.explain import WIDTH
+from msrtui.report.shape import EXPLANATION_WIDTH
 from msrtui.tui.screens.choices import QuietInput
 from msrtui.tui.view.reflow import reflow
 from msrtui.tui.widgets.detail_pane import DetailPane
@@ -79,7 +79,7 @@ class ExplainScreen(Screen[None]):
         ]
         self.query_one("#explain-title", LineView).show(title)
         lines = [Line(), line(dim(keys))]
-        lines += reflow(self._lines, WIDTH, width)
+        lines += reflow(self._lines, EXPLANATION_WIDTH, width)
         self.query_one(DetailPane).show_text(lines, keep=True)
 
     @on(Input.Submitted)
