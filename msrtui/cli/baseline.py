@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msrtui.cli.options import SOURCE_HELP, Parser, add_json, add_profile, command_parser, profile_from
 from msrtui.cli.output import note, say, say_json
+from msrtui.cli.watching import Watching
 from msrtui.errors import BadSource
 
 _EPILOG = """Starts from what every host gives -cpu host and may migrate, takes the nearest named model, adds what that
@@ -38,14 +39,16 @@ def run(arguments: list[str]) -> int:
     from msrtui.report import baseline as report
     from msrtui.snapshot.sources import open_source, require_kvm
 
-    opened = {text: open_source(text) for text in dict.fromkeys(options.hosts)}
+    opened = [Watching(open_source(text)) for text in dict.fromkeys(options.hosts)]
     sides = []
-    for source in opened.values():
+    for watching in opened:
+        source = watching.source
         if source.notice is not None:
             note(source.notice)
         require_kvm(source)
         side = side_of(source, profile)
         if side.outcome is None:
+            watching.status(2, named=True)
             said = plain(" ".join(side.ended.text.split()), 300) if side.ended is not None else "without a word"
             raise BadSource(f"QEMU {profile.label} ends on {plain(source.name)}, saying: {said.rstrip('.')}.")
         sides.append(side)
@@ -61,4 +64,7 @@ def run(arguments: list[str]) -> int:
         unnamed = report.libvirt_unnamed(found)
         if unnamed:
             note(report.unnamed_sentence(unnamed))
-    return 0 if found.request is not None else 1
+    status = 0 if found.request is not None else 1
+    for watching in opened:
+        status = watching.status(status, named=True)
+    return status

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msrtui.cli.options import SOURCE_HELP, Parser, add_json, add_profile, command_parser, profile_from
 from msrtui.cli.output import note, say, say_json
+from msrtui.cli.watching import Watching
 from msrtui.errors import BadRequest
 from msrtui.qemu.profile import DEFAULT_VERSION
 
@@ -28,7 +29,8 @@ With --drift the two are one host before and after: its changes by their likely 
 With --qemu OLD --qemu NEW one host is read by both (whether a guest sees the same CPU after an upgrade: give its
 --machine too), or the first host by the one and the second by the other.
 
-exit status: 0 alike, 1 they differ; with --can-move 0 the guest of A can move to B, 1 it cannot, 2 not known"""
+exit status: 0 alike, 1 they differ; with --can-move 0 the guest of A can move to B, 1 it cannot, 2 not known;
+2 too where KVM did not answer a question of one of them (one sentence on stderr says which)"""
 
 
 def parser() -> Parser:
@@ -78,12 +80,12 @@ def run(arguments: list[str]) -> int:
     from msrtui.snapshot.capture import settled
     from msrtui.snapshot.sources import open_source
 
-    opened = {text: settled(open_source(text)) for text in dict.fromkeys(names)}
-    for source in opened.values():
-        if source.notice is not None:
-            note(source.notice)
-    each = profiles if len(profiles) == 2 else profiles * len(names)
-    sides = [side_of(opened[text], profile, options.cpu) for text, profile in zip(names, each, strict=True)]
+    opened = {text: Watching(settled(open_source(text))) for text in dict.fromkeys(names)}
+    for each in opened.values():
+        if each.source.notice is not None:
+            note(each.source.notice)
+    read_by = profiles if len(profiles) == 2 else profiles * len(names)
+    sides = [side_of(opened[text].source, qemu, options.cpu) for text, qemu in zip(names, read_by, strict=True)]
     first, *others = sides
     verdicts = []
     for other in others:
@@ -97,8 +99,12 @@ def run(arguments: list[str]) -> int:
         shown = diff.diff_markdown if options.markdown else diff.diff_text
         say(shown(sides, None if options.can_move else found, verdicts))
     if options.can_move:
-        return {"can": 0, "cannot": 1, "unknown": 2}[verdicts[0].answer]
-    return 1 if any(matters(each) for each in found) else 0
+        status = {"can": 0, "cannot": 1, "unknown": 2}[verdicts[0].answer]
+    else:
+        status = 1 if any(matters(difference) for difference in found) else 0
+    for each in opened.values():
+        status = each.status(status, named=True)
+    return status
 
 
 def _say_drift(sides: Sequence[Side], found: Sequence[Difference], options: argparse.Namespace) -> None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from msrtui.cli.options import Parser, add_json, add_profile, command_parser, profile_from
 from msrtui.cli.output import note, say, say_json
+from msrtui.cli.watching import Watching
 from msrtui.errors import BadRequest, BadSource, KvmUnusable
 from msrtui.kvm.collector import plain
-from msrtui.qemu.profile import QemuProfile
-
-if TYPE_CHECKING:
-    from msrtui.explain.on_host import Host
 
 SIZE_LIMIT = 32 * 1024 * 1024
 """Bytes of a log: 200,000 lines."""
@@ -60,22 +55,24 @@ def run(arguments: list[str]) -> int:
     profile = profile_from(options)
 
     from msrtui.explain.diagnosis import explain
+    from msrtui.explain.on_host import Host
     from msrtui.qemu.cpu_request import parse
     from msrtui.report.explain import explain_document, explain_text
 
     parse(options.cpu, profile)
-    host = None if wanted is None else _host(wanted, options, profile)
+    watching = None if wanted is None else _watching(wanted)
+    host = None if watching is None else Host(watching.source, profile, options.cpu)
     found = explain(text, profile, host)
     if options.json:
         say_json(explain_document(text, found, profile))
     else:
         say(explain_text(text, found, profile))
-    return 0 if found.decisive is not None else 1
+    status = 0 if found.decisive is not None else 1
+    return status if watching is None else watching.status(status)
 
 
-def _host(wanted: str, options: argparse.Namespace, profile: QemuProfile) -> Host | None:
+def _watching(wanted: str) -> Watching | None:
     """The host to hold it against; None, and a sentence on standard error, where its KVM does not answer."""
-    from msrtui.explain.on_host import Host
     from msrtui.snapshot.sources import open_source, require_kvm
 
     source = open_source(wanted)
@@ -84,7 +81,7 @@ def _host(wanted: str, options: argparse.Namespace, profile: QemuProfile) -> Hos
     except KvmUnusable as unusable:
         note(f"{unusable}\nSo the message is explained without that host.")
         return None
-    return Host(source, profile, options.cpu)
+    return Watching(source)
 
 
 def _text(message: str | None) -> str:

@@ -8,7 +8,7 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from glob import glob
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msrtui import resources
 from msrtui.cli.options import profile_from
@@ -16,6 +16,9 @@ from msrtui.cli.output import note, say, say_json
 from msrtui.errors import BadRequest, BadSource
 from msrtui.kvm.collector import plain
 from msrtui.qemu.profile import DEFAULT_VERSION
+
+if TYPE_CHECKING:
+    from msrtui.compare.fleet import Group
 
 MANY = 16
 """Sources beyond which they are a fleet."""
@@ -50,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     paths = _paths(options.sources)
 
     from msrtui.compare.differences import differences
-    from msrtui.compare.fleet import Fleet, Group
+    from msrtui.compare.fleet import Fleet
     from msrtui.compare.fleet_files import read_files
     from msrtui.compare.side import Side, side_of
     from msrtui.qemu.cpu_request import parse, profile_for
@@ -82,7 +85,22 @@ def run(options: argparse.Namespace) -> int:
     else:
         shown = report.fleet_markdown if options.markdown else report.fleet_text
         say(shown(compared, compared.verdicts(side), " ".join(options.sources[:3]) + " …" * (len(options.sources) > 3)))
-    return 0 if len(compared.groups) < 2 else 1
+    status = 0 if len(compared.groups) < 2 else 1
+    return 2 if _say_failures(compared.groups) else status
+
+
+def _say_failures(groups: Sequence[Group]) -> bool:
+    """On standard error, which hosts' KVM did not answer a question; whether there are any."""
+    from msrtui.report.failures import failures_sentence
+
+    failed = [group for group in groups if group.failures]
+    for group in failed[:_NAMED]:
+        first, more = group.hosts[0].name, len(group.hosts) - 1
+        others = "" if not more else " (and another file)" if more == 1 else f" (and {more} more files)"
+        note(failures_sentence(group.failures, live=False, name=first + others))
+    if len(failed) > _NAMED:
+        note(f"and {len(failed) - _NAMED} more kinds of host whose KVM did not answer a question.")
+    return bool(failed)
 
 
 def _paths(sources: Sequence[str]) -> list[str]:

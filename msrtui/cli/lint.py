@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profile_from, source_from
 from msrtui.cli.output import say, say_json
+from msrtui.cli.watching import Watching
 
 _EPILOG = """Holds named rules against what a host says of itself: CPUID against the MSRs that its features are used
 through, the two lists, the feature MSRs' values, VMX's controls among themselves, XSAVE's components, module
@@ -32,7 +33,7 @@ def run(arguments: list[str]) -> int:
     """Print the findings; 1 where something is wrong. Raises MsrtuiError where the host cannot be looked at."""
     options = parser().parse_args(arguments)
     profile = profile_from(options)
-    source = source_from(options)
+    opened = source_from(options)
 
     from msrtui.compare.lint import lint
     from msrtui.compare.side import side_of
@@ -40,10 +41,12 @@ def run(arguments: list[str]) -> int:
     from msrtui.snapshot.capture import settled
     from msrtui.snapshot.sources import require_kvm
 
-    require_kvm(source)
-    found = lint(side_of(settled(source), profile))
+    require_kvm(opened)
+    watching = Watching(settled(opened))
+    source = watching.source
+    found = lint(side_of(source, profile))
     if options.json:
         say_json(lint_document(source.name, profile, found))
     else:
         say(lint_text(source.name, source.about, profile, found))
-    return 1 if found.wrong else 0
+    return watching.status(1 if found.wrong else 0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msrtui.cli.options import Parser, add_json, add_profile, add_source, command_parser, profile_from, source_from
 from msrtui.cli.output import note, say, say_json
+from msrtui.cli.watching import status_of
 
 if TYPE_CHECKING:
     from msrtui.snapshot.sources import Source
@@ -21,8 +22,9 @@ whatever looks like an address. It is written where KVM cannot be used as well, 
 
 --json: {"source", "qemu", "cpu", "msrtui", "options", "host", "outcome": {"start", "evidence", "said", "reason",
 "refused", "text"}, "index_list", "feature_list": [{"index", "status", "value"}], "words": [{"word", "where", "kvm",
-"guest", "lost", "gained", "unavailable", "notes", "lineage"}], "unavailable", "warnings", "lint", "taken_out",
-"snapshot"}"""
+"guest", "lost", "gained", "unavailable", "notes", "lineage"}], "unavailable", "warnings", "lint",
+"failed": [{"question", "errno"}], "taken_out", "snapshot"}; "failed" are questions that KVM did not answer: then the
+exit status is 2."""
 
 
 def parser() -> Parser:
@@ -48,16 +50,19 @@ def run(arguments: list[str]) -> int:
 
     from msrtui.compare.lint import answers_of, lint_answers
     from msrtui.compare.side import side_of
+    from msrtui.kvm.watched import failures_of
     from msrtui.report.paste import Paste, paste_document, paste_markdown, paste_text
+    from msrtui.snapshot.codec import decode
     from msrtui.snapshot.files import write_whole
 
     side = side_of(source, profile, options.cpu)
     answers = answers_of(side)
     document = None if options.no_snapshot else source.document
-    paste = Paste(side, lint_answers(answers), source.name, answers.values, document, taken)
+    failures = [] if source.document is None else failures_of(decode(source.document, "the snapshot").recording)
+    paste = Paste(side, lint_answers(answers), source.name, answers.values, document, taken, failures)
     if options.json and options.output is None:
         say_json(paste_document(paste))
-        return 0
+        return status_of(failures, source, 0)
     if options.json:
         from msrtui.cli.output import laid_out
 
@@ -71,7 +76,7 @@ def run(arguments: list[str]) -> int:
     else:
         write_whole(options.output, text)
         note(f"{len(text):,} characters written.")
-    return 0
+    return status_of(failures, source, 0)
 
 
 def _on_a_terminal() -> bool:

@@ -18,6 +18,7 @@ from msrtui.compare.outliers import Spelt, Vocabulary, odd_ones
 from msrtui.compare.pools import Moves, lost, moves, pools
 from msrtui.compare.side import Side
 from msrtui.compare.verdict import Answer, Verdict, can_move
+from msrtui.kvm.requests import AnyRequest, Reply
 from msrtui.qemu.cpu_request import CpuRequest
 from msrtui.qemu.profile import QemuProfile
 from msrtui.values import dataclass
@@ -49,6 +50,8 @@ class Group:
     hosts: tuple[Host, ...]
     behaviour: Behaviour
     kind: int
+    failures: tuple[tuple[AnyRequest, Reply], ...] = ()
+    """The questions that their KVM did not answer."""
 
     @cached_property
     def facts(self) -> dict[str, Counter[str | None]]:
@@ -161,7 +164,7 @@ class Fleet:
         self._request = request
         self._fingerprints: dict[bytes, str] = {}
         self._hosts: dict[str, list[Host]] = {}
-        self._learnt: dict[str, tuple[array[int], Behaviour]] = {}
+        self._learnt: dict[str, tuple[array[int], Behaviour, tuple[tuple[AnyRequest, Reply], ...]]] = {}
         self._vocabulary = Vocabulary()
         self._kept: dict[Any, Any] = {}
         self._facts: dict[Facts, Facts] = {}
@@ -186,7 +189,11 @@ class Fleet:
                 needs=self._shared(behaviour.needs),
                 offers=self._shared(behaviour.offers),
             )
-            self._learnt[learnt.fingerprint] = self._vocabulary.spelt(learnt.items), shared
+            self._learnt[learnt.fingerprint] = (
+                self._vocabulary.spelt(learnt.items),
+                shared,
+                learnt.failures,
+            )
 
     def _shared(self, values: tuple[T, ...]) -> tuple[T, ...]:
         """The same words of many hosts, once: what comes from another process does not share."""
@@ -201,7 +208,13 @@ class Fleet:
         kinds = _kinds(behaviours, sizes)
         kind_of = {group: place for place, kind in enumerate(kinds) for group in kind.groups}
         groups = [
-            Group(fingerprint, tuple(self._hosts[fingerprint]), behaviours[place], kind_of[place])
+            Group(
+                fingerprint,
+                tuple(self._hosts[fingerprint]),
+                behaviours[place],
+                kind_of[place],
+                self._learnt[fingerprint][2],
+            )
             for place, fingerprint in enumerate(order)
         ]
         found = moves([kind.behaviour for kind in kinds], self._request.takes_all)

@@ -16,6 +16,8 @@ from msrtui.compare.fingerprint import Item, fingerprint_of, items_of
 from msrtui.errors import BadSource
 from msrtui.kvm.readings import Registers
 from msrtui.kvm.recorded import RecordedHost, Recording
+from msrtui.kvm.requests import AnyRequest, GetEmulatedCpuid, Reply
+from msrtui.kvm.watched import failures_of
 from msrtui.qemu.both_ways import BothWays, Guests
 from msrtui.qemu.conversation import Outcome, negotiate
 from msrtui.qemu.cpu_request import CpuRequest, parse, profile_for
@@ -76,6 +78,8 @@ class Learnt(NamedTuple):
     items: tuple[Item, ...]
     behaviour: Behaviour
     vendor_leaves: VendorLeaves
+    failures: tuple[tuple[AnyRequest, Reply], ...] = ()
+    """The questions that their KVM did not answer, of those that the fingerprint is made of."""
 
 
 class Read(NamedTuple):
@@ -119,7 +123,7 @@ class Reader:
         items = items_of(said)
         leaves = {leaf: said.host_cpuid[leaf] for leaf in VENDOR_LEAVES if leaf in said.host_cpuid}
         self._vendor_leaves[answers] = leaves
-        learnt = Learnt(fingerprint_of(items), items, self._behaviour(said), leaves)
+        learnt = Learnt(fingerprint_of(items), items, self._behaviour(said), leaves, _failures(said))
         return Read(name, answers, self._facts_of(host.about), learnt)
 
     def know(self, learnt: Iterable[tuple[bytes, VendorLeaves]]) -> None:
@@ -149,6 +153,10 @@ class Reader:
         except QemuExit as end:
             return Behaviour(None, " ".join(end.text.split()))
         return behaviour_of(outcome, self.request, self._bits)
+
+
+def _failures(said: Recording) -> tuple[tuple[AnyRequest, Reply], ...]:
+    return tuple(each for each in failures_of(said) if not isinstance(each[0], GetEmulatedCpuid))
 
 
 def _same_answers(document: Mapping[str, Any]) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from errno import E2BIG, EINVAL, ENXIO
-from typing import cast
+from typing import TypeAlias, cast
 
 from msrtui.kvm.collector import MAX_CPUID_ENTRIES
 from msrtui.kvm.recorded import RecordedHost, Recording
@@ -30,6 +30,8 @@ from msrtui.kvm.requests import (
     Request,
 )
 
+Failures: TypeAlias = list[tuple[AnyRequest, Reply]]
+"""Questions that failed, with what came back."""
 _ROOM = 65536  # indices; KVM has under 500
 _NOT_THERE: dict[type[AnyRequest], frozenset[int]] = {
     GetMsrFeatureIndexList: frozenset({EINVAL}),  # a kernel before 4.16
@@ -56,7 +58,7 @@ def _short_of_room(request: AnyRequest, reply: Reply) -> bool:
     return isinstance(request, (GetSupportedCpuid, GetEmulatedCpuid)) and request.nent < MAX_CPUID_ENTRIES
 
 
-def failures_of(recording: Recording) -> list[tuple[AnyRequest, Reply]]:
+def failures_of(recording: Recording) -> Failures:
     """The questions of a capture that failed."""
     host = RecordedHost(recording)
     questions: list[AnyRequest] = [GetApiVersion()]
@@ -74,7 +76,7 @@ class Watched:
 
     def __init__(self, answerer: Answerer) -> None:
         self.answerer = answerer
-        self.failures: list[tuple[AnyRequest, Reply]] = []
+        self.failures: Failures = []
 
     def ask(self, request: Request[R]) -> R:
         """The answerer's reply, as it is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msrtui.kvm import abi
+from msrtui.kvm.collector import plain
 from msrtui.kvm.requests import AnyRequest, Reply
 from msrtui.report.sentences import question_text
 
@@ -14,16 +15,21 @@ def captured_sentence(failures: Sequence[tuple[AnyRequest, Reply]]) -> str:
     return f"{_what(failures)}: the snapshot says so in that place. Capture again where that was a passing fault."
 
 
-def failures_sentence(failures: Sequence[tuple[AnyRequest, Reply]], *, live: bool) -> str:
-    """What failed first, how many more, what that means, and what to do."""
+def failures_sentence(failures: Sequence[tuple[AnyRequest, Reply]], *, live: bool, name: str | None = None) -> str:
+    """What failed first, how many more, what that means, and what to do; of which source, where it is named."""
     again = "run it again" if live else "take that snapshot again"
-    return f"{_what(failures)}; what is printed is what QEMU would make of that, not what this KVM can: {again}."
+    of = "" if name is None else f"{plain(name, 200)}: "
+    return f"{of}{_what(failures)}; what is printed is what QEMU would make of that, not what this KVM can: {again}."
+
+
+def asked_text(request: AnyRequest) -> str:
+    """A question, without how much room it was given."""
+    return question_text(request).partition(",")[0]
 
 
 def _what(failures: Sequence[tuple[AnyRequest, Reply]]) -> str:
     request, reply = failures[0]
-    number, more = reply.errno or 0, len(failures) - 1
+    # one question is often put again for another reason
+    number, more = reply.errno or 0, len({asked_text(each) for each, _ in failures}) - 1
     others = "" if not more else " (and another question)" if more == 1 else f" (and {more} more questions)"
-    # not how much room it was given
-    asked = question_text(request).partition(",")[0]
-    return f"KVM did not answer {asked}: {abi.errno_name(number)}, {abi.errno_text(number)}{others}"
+    return f"KVM did not answer {asked_text(request)}: {abi.errno_name(number)}, {abi.errno_text(number)}{others}"

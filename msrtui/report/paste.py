@@ -15,9 +15,12 @@ from msrtui.catalog import short_name
 from msrtui.compare.lint import Linted
 from msrtui.compare.side import Side
 from msrtui.explain.predict import Prediction
+from msrtui.kvm import abi
 from msrtui.kvm.collector import plain
 from msrtui.kvm.readings import MsrReading
+from msrtui.kvm.requests import AnyRequest, Reply
 from msrtui.qemu.filtering import unavailable_names
+from msrtui.report.failures import asked_text
 from msrtui.report.heading import qemu_of
 from msrtui.report.home import at_home, home_text
 from msrtui.report.lint import WIDTH, counts, finding_document, finding_lines, unchecked_sentence
@@ -40,7 +43,7 @@ class Paste:
     """What a paste is made of. ``shown_as`` is what it calls its source. ``readings`` are the feature MSRs.
 
     ``document`` is the snapshot that goes along, None for none; ``taken_out`` are the JSON paths of what was taken
-    from it, None where it was not redacted.
+    from it, None where it was not redacted. ``failures`` are the questions that KVM did not answer.
     """
 
     side: Side
@@ -49,6 +52,7 @@ class Paste:
     readings: Mapping[int, MsrReading] = field(default_factory=dict)
     document: Mapping[str, Any] | None = None
     taken_out: Sequence[str] | None = None
+    failures: Sequence[tuple[AnyRequest, Reply]] = ()
 
 
 # --- for a ticket ------------------------------------------------------------------------------------------------
@@ -99,6 +103,8 @@ def _sections(paste: Paste) -> Iterator[tuple[str, list[str]]]:
     rows = list(_parameters(paste.side))
     if rows:
         yield "Module parameters", rows
+    if paste.failures:
+        yield "KVM did not answer", list(_failed(paste))
     yield "Outcome", list(_outcome(paste.side))
     yield "KVM's lists", list(_lists(paste))
     if paste.side.outcome is not None:
@@ -155,6 +161,15 @@ def _outcome(side: Side) -> Iterator[str]:
         yield from (f"  {plain(line, 200)}" for line in found.warnings[:_LINES])
         if len(found.warnings) > _LINES:
             yield f"  … and {len(found.warnings) - _LINES} lines more"
+
+
+def _failed(paste: Paste) -> Iterator[str]:
+    """The questions that failed, and what that means for the rest."""
+    rows = [(asked_text(request), abi.errno_name(reply.errno or 0)) for request, reply in paste.failures]
+    yield from aligned(rows[:_LINES], "")
+    if len(rows) > _LINES:
+        yield f"… and {len(rows) - _LINES} questions more"
+    yield from wrapped("what follows is what QEMU would make of that, not what this KVM can", "", "  ", WIDTH)
 
 
 def _lists(paste: Paste) -> Iterator[str]:
@@ -242,6 +257,10 @@ def paste_document(paste: Paste) -> dict[str, Any]:
             "findings": [finding_document(finding, side.profile) for finding in paste.linted.findings],
             "unchecked": list(paste.linted.unchecked),
         },
+        "failed": [
+            {"question": asked_text(request), "errno": abi.errno_name(reply.errno or 0)}
+            for request, reply in paste.failures
+        ],
         "taken_out": None if paste.taken_out is None else list(paste.taken_out),
         "snapshot": None if paste.document is None else dict(paste.document),
     }

@@ -166,3 +166,16 @@ def test_ctrl_c_leaves_cleanly(tmp_path: Path) -> None:
         child.send_signal(signal.SIGINT)
         out, err = child.communicate(timeout=60)
     assert (child.returncode, out, err) == (130, b"", b"")
+
+
+def test_hosts_whose_kvm_did_not_answer_are_named_and_it_ends_with_2(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = json.loads((folder / "a.json").read_text())
+    failed["kvm"]["msr_feature_index_list"] = {"result": -1, "errno": 5, "error": "EIO"}
+    for name in ("y", "z"):
+        (folder / f"{name}.json").write_text(json.dumps(failed))
+    assert main(["diff", str(folder)]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.endswith("take that snapshot again.")
+    assert "y.json (and another file): KVM did not answer KVM_GET_MSR_FEATURE_INDEX_LIST: EIO" in told

@@ -73,7 +73,7 @@ def test_the_json_has_its_documented_shape() -> None:
     keys(
         document,
         *("source", "qemu", "cpu", "msrtui", "options", "host", "outcome", "index_list", "feature_list", "words"),
-        *("unavailable", "warnings", "lint", "taken_out", "snapshot"),
+        *("unavailable", "warnings", "lint", "failed", "taken_out", "snapshot"),
     )
     assert (document["qemu"], document["cpu"]) == ("7.2", "EPYC-v3")
     assert document["unavailable"]
@@ -83,3 +83,18 @@ def test_a_cpu_that_there_is_not_is_said() -> None:
     done = msrtui(["report", EPYC, "--cpu", "Pentium-17"])
     assert done.returncode == 2
     one_sentence(done.stderr.decode())
+
+
+def test_what_kvm_did_not_answer_stands_before_what_is_made_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "host.json"
+    document = json.loads(SNAPSHOT.read_text())
+    document["kvm"]["supported_cpuid"] = {"result": -1, "errno": 5, "error": "EIO"}
+    path.write_text(json.dumps(document))
+    done = msrtui(["report", str(path), "--no-snapshot"])
+    text = done.stdout.decode()
+    assert done.returncode == 2
+    assert "KVM did not answer KVM_GET_SUPPORTED_CPUID: EIO" in one_sentence(done.stderr.decode())
+    assert text.index("**KVM did not answer**") < text.index("**Outcome**")
+    assert "KVM_GET_SUPPORTED_CPUID  EIO" in text
+    said = json.loads(msrtui(["report", str(path), "--json"]).stdout)
+    assert said["failed"] == [{"question": "KVM_GET_SUPPORTED_CPUID", "errno": "EIO"}]

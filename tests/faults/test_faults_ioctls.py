@@ -190,6 +190,59 @@ def test_a_command_that_ends_well_prints_what_it_prints_undisturbed(
     hold(f"3. {command}", rows)
 
 
+CONCLUDE = (
+    "lint live --json",
+    "baseline live --json",
+    "report live --json",
+    "diff live amd-pvm-linux6.18 --json",
+    "diff --can-move live live --json",
+    "diff --drift live amd-pvm-linux6.18 --json",
+)
+LOST = ("KVM_CHECK_EXTENSION", "KVM_GET_MSR_FEATURE_INDEX_LIST", "KVM_GET_MSRS", "KVM_GET_SUPPORTED_CPUID")
+
+
+@pytest.mark.parametrize("command", CONCLUDE)
+def test_a_command_that_concludes_from_what_failed_names_the_question_and_ends_with_2(
+    strace: str, undisturbed: Undisturbed, command: str
+) -> None:
+    whole = undisturbed(command)
+    assert whole.status in (0, 1)
+    assert whole.err == ""
+    hold(f"3. {command}", _lost(strace, whole, command))
+
+
+def test_a_message_held_against_a_kvm_that_failed_says_so_too(strace: str, undisturbed: Undisturbed) -> None:
+    message = "qemu-system-x86_64:_error:_failed_to_set_MSR_0x10a_to_0x1"  # one word: text around it is let be
+    command = f"explain {message} live --json"
+    whole = disturbed(strace, [part.replace("_", " ") for part in command.split()])
+    assert whole.status in (0, 1)
+    rows = _lost(strace, whole, command, lambda part: part.replace("_", " "))
+    hold("3. explain MESSAGE live --json", rows)
+
+
+def _lost(strace: str, whole: Ended, command: str, spelt: Callable[[str], str] = str) -> list[Row]:
+    """EIO for the last call of each kind that most depends on: 2 and a sentence, or the same JSON."""
+    rows = []
+    for kind in LOST:
+        found = places(whole, kind)
+        where, call = list(found.items())[-1 if kind != "KVM_CHECK_EXTENSION" else 1]
+        ended = disturbed(strace, [spelt(part) for part in command.split()], "error=EIO", call.number)
+        assert [each.number for each in ended.fired] == [call.number]
+        told = sentence(ended)
+        if ended.status == 2:
+            assert f"KVM did not answer {kind}" in told
+            outcome = "a sentence, and what QEMU would make of it" if ended.out else "sentences alone"
+        else:
+            assert (ended.status, _timeless(ended.out), told) == (whole.status, _timeless(whole.out), "")
+            outcome = "the same JSON"
+        rows.append(Row(f"{kind}, {where}", "EIO", 1, str(ended.status), outcome, told))
+    return rows
+
+
+def _timeless(text: str) -> dict[str, Any]:
+    return {path: value for path, value in leaves(json.loads(text)) if not path.endswith("when")}
+
+
 def test_the_trace_shows_the_errno_in_its_event_and_goes_on_or_ends_as_qemu_does(
     strace: str, undisturbed: Undisturbed
 ) -> None:

@@ -116,7 +116,9 @@ def test_no_captured_host_has_a_failure_and_one_with_a_fault_names_it(capture: P
     assert failure == (GetSupportedCpuid(256), CpuidReply(-1, EIO, 256))
     said = captured_sentence([failure])
     assert said.startswith("KVM did not answer KVM_GET_SUPPORTED_CPUID: EIO, Input/output error: ")
-    assert "(and 2 more questions)" in failures_sentence([failure] * 3, live=True)
+    others = [(CheckExtension(number), Reply(-1, EIO)) for number in (1, 2)]
+    assert "(and 2 more questions)" in failures_sentence([failure, *others, failure], live=True)
+    assert failures_sentence([failure], live=False, name="a\x1b[31m").startswith("a[31m: KVM did not answer")
     assert "take that snapshot again" in failures_sentence([failure], live=False)
 
 
