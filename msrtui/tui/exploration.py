@@ -169,8 +169,8 @@ class Exploration:
         self._session = replace(self.session, start=start, linted=linted or self.session.linted)
 
     def probed(self, taken: Taken) -> None:
-        """A vCPU was made on this machine and asked: what comes of a start has to be worked out anew."""
-        self._session = replace(self.session, taken=(*self.session.taken, taken), start=None)
+        """A vCPU was made on this machine and asked: what comes of a start, and lint, are to be worked out anew."""
+        self._session = replace(self.session, taken=(*self.session.taken, taken), start=None, linted=None)
 
     def read_by_others(self, readings: tuple[Reading, ...]) -> None:
         """What other QEMUs make of the same KVM."""

@@ -146,10 +146,11 @@ class Background(Part):
     def _tell_start(self, session: Session, hearing: object, heard: Heard) -> None:
         from msrtui.compare.lint import lint
         from msrtui.compare.side import side_of
-        from msrtui.tui.starting import start_of
+        from msrtui.tui.starting import start_of, with_probes
 
         found = start_of(session.source, heard, session.qemu, session.cpu, session.taken)
-        linted = session.linted or lint(side_of(replace(session.source, answerer=heard), session.qemu, session.cpu))
+        source = replace(with_probes(session.source, session.taken), answerer=heard)
+        linted = session.linted or lint(side_of(source, session.qemu, session.cpu))
         self.post_message(StartForetold(session, hearing, found, linted))
 
     @on(StartForetold)
