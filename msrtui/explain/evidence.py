@@ -120,7 +120,7 @@ def evidence_at(state: State, about: About) -> Evidence:
         about,
         state.index_list,
         state.feature_list,
-        state.feature_list is not None or (state.feature_null and state.feature_errno is None),
+        state.feature_list is not None or state.without_feature_list,
         table if state.cpuid is not None else None,
         capabilities=state.capabilities,
         arch_capabilities=arch.values[0] if arch is not None and arch.values else None,

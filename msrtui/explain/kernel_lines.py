@@ -52,7 +52,9 @@ def access_here(host: Host, index: int) -> MsrHere:
     """In which of KVM's lists an MSR is on a host, and what the host does with one that KVM does not know."""
     state = host.conversation().state
     indexed = None if state.index_list is None else index in state.index_list
-    featured = False if state.feature_null else None if state.feature_list is None else index in state.feature_list
+    featured = (
+        False if state.without_feature_list else None if state.feature_list is None else index in state.feature_list
+    )
     ignores = {"Y": True, "1": True, "N": False, "0": False}.get(host.parameter("kvm", "ignore_msrs") or "")
     return MsrHere(indexed, featured, ignores)
 

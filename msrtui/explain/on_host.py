@@ -232,7 +232,9 @@ def refused_here(host: Host, index: int, value: int) -> RefusedHere:
     """Hold a refused write against a host."""
     mine = host.conversation()
     lists = mine.state
-    listed = None if lists.feature_list is None and not lists.feature_null else index in (lists.feature_list or ())
+    listed = (
+        None if lists.feature_list is None and not lists.without_feature_list else index in (lists.feature_list or ())
+    )
     indexed = None if lists.index_list is None else index in lists.index_list
     writing, added = _writers(host, index, value)
     guest, verdict = _judged(host, mine, writing, index, value)

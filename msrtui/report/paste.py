@@ -180,9 +180,7 @@ def _lists(paste: Paste) -> Iterator[str]:
         yield f"index list: {counted(len(state.index_list), 'MSR', 'MSRs')}"
         yield from wrapped(ranges(state.index_list, len(state.index_list)), "  ", "  ", WIDTH)
     if state.feature_list is None:
-        yield "feature list: " + (
-            "none, KVM is too old" if state.feature_null and state.feature_errno is None else "not known"
-        )
+        yield "feature list: " + ("none, KVM is too old" if state.without_feature_list else "not known")
         return
     yield f"feature list: {counted(len(state.feature_list), 'MSR', 'MSRs')}"
     rows = [

@@ -55,6 +55,11 @@ class State:
     guest: Mapping[str, GuestWord] = field(default_factory=dict)
     end: QemuExit | None = None
 
+    @property
+    def without_feature_list(self) -> bool:
+        """Whether this KVM is known to have no feature list: a null pointer that comes of a failure says nothing."""
+        return self.feature_null and self.feature_errno is None
+
 
 def state_at(events: Sequence[Event], count: int) -> State:
     """The state behind the first ``count`` events."""

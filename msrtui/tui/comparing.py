@@ -16,9 +16,11 @@ from msrtui.compare.verdict import Verdict, can_move
 from msrtui.errors import BadRequest
 from msrtui.kvm.heard import Heard
 from msrtui.kvm.recorded import RecordedHost
+from msrtui.kvm.watched import Watched
 from msrtui.qemu.cpu_request import parse
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels
+from msrtui.report.failures import shown_sentence
 from msrtui.report.home import at_home
 from msrtui.snapshot.sources import Source
 from msrtui.tui.comparison import REFERENCE, Comparison
@@ -34,6 +36,8 @@ class Comparing:
         self._cpu = cpu
         self._sides: dict[int, Side] = {}
         self._heard: dict[int, Heard] = {}
+        self._watched: dict[int, Watched] = {}
+        self._failures_told: dict[int, int] = {}
         self.comparison = self._compared(tuple(sources), 1)
 
     # --- what is compared ------------------------------------------------------------------------------------
@@ -57,7 +61,19 @@ class Comparing:
         return self._read(source, self._qemus[0 if place == REFERENCE else 1], self._heard_of(source))
 
     def _heard_of(self, source: Source) -> Heard:
-        return self._heard.setdefault(id(source), Heard(source.answerer, recall=True))
+        if id(source) not in self._heard:
+            watched = self._watched[id(source)] = Watched(source.answerer)
+            self._heard[id(source)] = Heard(watched, recall=True)
+        return self._heard[id(source)]
+
+    def _failures(self, sources: Sequence[Source]) -> str | None:
+        """What KVM did not answer and was not told yet: each is said once."""
+        for source in sources:
+            failures = self._watched[id(source)].failures if id(source) in self._watched else []
+            if len(failures) > self._failures_told.get(id(source), 0):
+                self._failures_told[id(source)] = len(failures)
+                return shown_sentence(failures, live=source.live, name=source.name)
+        return None
 
     def _read(self, source: Source, qemu: QemuProfile, heard: Heard) -> Side:
         with heard.held():
@@ -110,6 +126,7 @@ class Comparing:
         for place, source in enumerate(now.sources):
             if source.live:
                 self._heard.pop(id(source), None)
+                self._failures_told.pop(id(source), None)
                 self._sides.pop(place, None)
         self._again(now.sources, now.other)
 
@@ -128,6 +145,7 @@ class Comparing:
             subject,
             at_home(a),
             verdicts={**kept.pop("verdicts", {}), **verdicts},
+            notice=self._failures((sources[REFERENCE], sources[other])),
             **kept,
         )
 

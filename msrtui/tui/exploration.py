@@ -37,6 +37,7 @@ class Exploration:
         self.reader = Reader(source, qemu, request)
         self.hearing: object = object()
         """Another one whenever everything is forgotten: replies from before that say nothing of what is asked now."""
+        self._failures_told = 0
         self._back: list[Subject] = []
         self._forward: list[Subject] = []
         if not at_start:
@@ -44,17 +45,19 @@ class Exploration:
         events, state = self.reader.events, self.reader.state
         subject: Subject = ("event", 0) if at_start else first_subject(state, qemu, events)
         notice = source.notice.splitlines()[0] if source.notice else None
-        self._session = self._with_values_read(
-            Session(
-                source,
-                qemu,
-                events,
-                state,
-                subject,
-                event_of(subject, events, state.count),
-                cpu=cpu,
-                outcome=self.reader.outcome,
-                notice=notice,
+        self._session = self._with_failures_told(
+            self._with_values_read(
+                Session(
+                    source,
+                    qemu,
+                    events,
+                    state,
+                    subject,
+                    event_of(subject, events, state.count),
+                    cpu=cpu,
+                    outcome=self.reader.outcome,
+                    notice=notice,
+                )
             )
         )
 
@@ -71,7 +74,7 @@ class Exploration:
     def change(self, **changes: Any) -> None:
         """Another session: what was said and what was lit in the one before is over."""
         fresh: dict[str, Any] = {"notice": None, "asked": None, "lit": frozenset(), "outcome": self.reader.outcome}
-        self._session = self._with_values_read(replace(self.session, **{**fresh, **changes}))
+        self._session = self._with_failures_told(self._with_values_read(replace(self.session, **{**fresh, **changes})))
 
     def note(self, text: str) -> None:
         """Say something at the foot."""
@@ -106,6 +109,7 @@ class Exploration:
         """Forget what KVM said and begin at the start: each step is a question again."""
         self.reader.again()
         self.hearing = object()
+        self._failures_told = 0
         self._moved(values_read={}, queries={}, others=(), leaves={}, asked_at=None, start=None, linted=None, taken=())
 
     def _moved(self, **changes: Any) -> None:
@@ -127,6 +131,16 @@ class Exploration:
             return session
         read = read_feature_msrs(self.reader.heard, tuple(session.state.feature_list or ()))
         return replace(session, values_read=read)
+
+    def _with_failures_told(self, session: Session) -> Session:
+        """What KVM did not answer is said once at the foot, as soon as nothing else is said there."""
+        failures = self.reader.failures
+        if session.notice is not None or len(failures) <= self._failures_told:
+            return session
+        from msrtui.report.failures import shown_sentence
+
+        self._failures_told = len(failures)
+        return replace(session, notice=shown_sentence(failures, live=session.source.live))
 
     # --- what if -------------------------------------------------------------------------------------------
     def what_if(self, qemu: QemuProfile, cpu: str) -> None:
@@ -166,7 +180,9 @@ class Exploration:
 
     def foretold(self, start: Probed, linted: Linted | None) -> None:
         """What comes of starting this guest here, and what lint finds; worked out elsewhere."""
-        self._session = replace(self.session, start=start, linted=linted or self.session.linted)
+        self._session = self._with_failures_told(
+            replace(self.session, start=start, linted=linted or self.session.linted)
+        )
 
     def probed(self, taken: Taken) -> None:
         """A vCPU was made on this machine and asked: what comes of a start, and lint, are to be worked out anew."""

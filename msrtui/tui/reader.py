@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from msrtui.kvm.heard import Heard
+from msrtui.kvm.watched import Failures, Watched
 from msrtui.qemu.conversation import Outcome, negotiate
 from msrtui.qemu.cpu_request import CpuRequest
 from msrtui.qemu.profile import QemuProfile
@@ -19,7 +20,8 @@ class Reader:
     """Runs one QEMU against one source; another QEMU is run from the replies that were heard."""
 
     def __init__(self, source: Source, qemu: QemuProfile, cpu: CpuRequest | None = None) -> None:
-        self.heard = Heard(source.answerer)
+        self._watched = Watched(source.answerer)
+        self.heard = Heard(self._watched)
         self.qemu = qemu
         self.cpu = cpu
         self._stepper = Stepper(negotiate(qemu, cpu=cpu), self.heard)
@@ -33,6 +35,11 @@ class Reader:
     def outcome(self) -> Outcome | None:
         """What it all led to; None before the end was reached, and where QEMU ended early."""
         return self._stepper.outcome
+
+    @property
+    def failures(self) -> Failures:
+        """The questions so far that KVM did not answer, those included that msrtui put itself."""
+        return self._watched.failures
 
     @property
     def current(self) -> Event | None:
@@ -75,6 +82,7 @@ class Reader:
     def again(self) -> None:
         """Forget every reply and stand at the start: each step is a question again."""
         self.heard.forget()
+        self._watched.failures = []
         self._stepper = Stepper(negotiate(self.qemu, cpu=self.cpu), self.heard)
 
     def switch(self, qemu: QemuProfile, cpu: CpuRequest | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from msrtui.catalog import place, short_name
+from msrtui.kvm.abi import errno_name
 from msrtui.kvm.readings import MsrReading, reading_of
 from msrtui.lines import Line, cut, dim, ends, head, line, mark, short_value, wrap
 from msrtui.qemu.tables import FeatureWord, Tables
@@ -87,7 +88,9 @@ def feature_rows(
     """
     if state.feature_list is None:
         text = _not_asked(state)
-        if state.feature_null:
+        if state.feature_errno is not None:
+            text = f"KVM did not answer: {errno_name(state.feature_errno)}"
+        elif state.feature_null:
             text = "null: KVM has no feature MSRs"
         elif state.feature_unknown:
             text = "not known: the source does not say"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msrtui.kvm import abi
+from msrtui.kvm.readings import MsrReading
 from msrtui.lines import Line, dim, ends, head, line, mark, wrap
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.why import reason
@@ -80,8 +82,15 @@ def _msr(session: Session, index: int, box: Box) -> list[Line]:
         return _with_query(session, word, box)
     query, reading = session.queries.get(index), session.reading(index)
     lines = msr_detail(state, index, reading.value if reading is not None else None, qemu, box.width)
-    asked = _query_lines(query, box.width) if query else []
+    asked = _query_lines(query, box.width) if query else _unanswered(reading, box.width)
     return [*lines, *asked, *_absent(session, index, box.width)]
+
+
+def _unanswered(reading: MsrReading | None, width: int) -> list[Line]:
+    if reading is None or reading.errno is None:
+        return []
+    said = f"KVM did not answer KVM_GET_MSRS for it: {abi.errno_name(reading.errno)}, {abi.errno_text(reading.errno)}."
+    return [Line(), *padded(wrap(said, width - 2, "mark"))]
 
 
 def _absent(session: Session, index: int, width: int) -> list[Line]:
@@ -129,7 +138,10 @@ def _with_bit(session: Session, word: FeatureWord, bit: int, box: Box, lines: li
 
 
 def _query_lines(query: Query, width: int) -> list[Line]:
-    if query.value is None:
+    errno = query.reply.errno
+    if query.value is None and errno is not None:
+        said = f"no answer: {abi.errno_name(errno)}, {abi.errno_text(errno)}"
+    elif query.value is None:
         said = "not known" if query.reply.result is None else "KVM refuses it"
     else:
         said = f"{query.value:#x}"

@@ -39,7 +39,7 @@ def layers_of(word: FeatureWord, found: SupportedWord | None, state: State) -> t
     kvm: int | None = found.kvm
     if kvm is not None and is_control_word(word):
         kvm >>= 32  # a control's bit is in the half that says what may be 1
-    if kvm is None and found.supported is not None:
+    if kvm is None and found.supported is not None and not _unanswered(word, state):
         kvm = 0  # KVM does not list it
     return (
         Layer("KVM", kvm),
@@ -47,6 +47,16 @@ def layers_of(word: FeatureWord, found: SupportedWord | None, state: State) -> t
         Layer("migr", found.migratable, unknown=found.unknown),
         Layer("guest", guest.value if guest else None, reached=guest is not None, unknown=found.unknown),
     )
+
+
+def _unanswered(word: FeatureWord, state: State) -> bool:
+    """Whether KVM's part is not known because asking for its feature list failed."""
+    return word.kind == "msr" and state.feature_errno is not None
+
+
+def kvm_said(word: FeatureWord, found: SupportedWord, state: State) -> str:
+    """What stands in place of KVM's value where there is none."""
+    return "not listed" if found.supported is not None and not _unanswered(word, state) else "not known"
 
 
 def vcpu_layer(word: FeatureWord, start: Probed | None, guest: int | None) -> Layer:

@@ -6,6 +6,7 @@ import errno
 
 from msrtui.kvm import abi
 from msrtui.kvm.requests import CheckExtension, HostCpuid
+from msrtui.kvm.watched import failed
 from msrtui.lines import Line, Role, dim, line
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.sentences import answer_text, decision_text, not_done_text, question_text
@@ -59,6 +60,8 @@ def ioctl_detail(event: Event, profile: QemuProfile, width: int) -> list[Line]:
     lines += fact("asked", question_text(request), width)
     refused = reply.errno not in (None, errno.E2BIG)  # E2BIG is how KVM says how many there are
     lines += fact("answered", answer_text(request, reply), width, role="bad" if refused else "")
+    if failed(request, reply):
+        lines += prose("That says nothing of KVM: what follows is what QEMU makes of it.", width, "mark")
     if wire.number is not None:
         lines += fact("ioctl", f"{wire.number:#x} on {_ON_FD[event.fd or 'system']}", width)
     if wire.argument is not None:

@@ -14,6 +14,7 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.words import bits_of
 from msrtui.report.capability_uses import capability_use
+from msrtui.report.failures import errno_said
 from msrtui.report.flag_uses import flag_uses
 from msrtui.report.sentences import bit_label, not_done_text
 from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
@@ -67,7 +68,7 @@ def capability_detail(
     lines = [*title(abi.cap_symbol(number), f"capability {number}", width), Line()]
     if use.purpose:
         lines += fact("for", use.purpose, width)
-    lines += fact("answer", _capability_answer(state, number), width)
+    lines += fact("answer", _capability_answer(state, number, events), width)
     lines += fact("needed", "required: without it QEMU does not start" if use.required else "optional", width)
     lines += heading(f"where QEMU {profile.label} asks", width)
     if use.asked:
@@ -83,14 +84,16 @@ def capability_detail(
     return [*lines, Line(), *links([CAPABILITIES], profile, width)]
 
 
-def _capability_answer(state: State, number: int) -> str:
+def _capability_answer(state: State, number: int, events: Sequence[Event]) -> str:
     if number not in state.capabilities:
         return "not asked on /dev/kvm so far"
     answer = state.capabilities[number]
     if answer is None:
+        replies = [event.reply for event, _ in _steps(events[: state.count], number) if event.reply is not None]
+        errno = next((reply.errno for reply in replies if reply.errno is not None), None)
+        if errno is not None:
+            return f"KVM did not answer: {errno_said(errno)}. QEMU counts that as 0, as if it were not there"
         return "not known: the source does not say"
-    if answer < 0:
-        return "an error, which QEMU counts as 0: it is not there"
     return f"{answer}" + ("" if answer else ": it is not there")
 
 

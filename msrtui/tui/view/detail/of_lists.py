@@ -11,6 +11,7 @@ from msrtui.lines import Line, Role, dim, ends, line
 from msrtui.qemu import tables
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.capability_uses import CheckedCapability, checked_capabilities
+from msrtui.report.failures import errno_said
 from msrtui.report.lists import index_map
 from msrtui.report.shape import counted
 from msrtui.transcript.state import State
@@ -32,7 +33,8 @@ def list_detail(
         return _feature_list(state, profile, width)
     lines = title("KVM's index list", "KVM_GET_MSR_INDEX_LIST", width)
     if state.index_list is None:
-        return [*lines, Line(), *prose("QEMU has not fetched it yet.", width)]
+        said = "QEMU ended before it had it." if state.end is not None else "QEMU has not fetched it yet."
+        return [*lines, Line(), *prose(said, width)]
     use = index_map(profile, state.index_list)
     text = (
         f"KVM lists {counted(use.total, 'MSR', 'MSRs')}. QEMU {profile.label} walks the list once, keeps the flags, "
@@ -69,6 +71,12 @@ def _feature_list(state: State, profile: QemuProfile, width: int) -> list[Line]:
     lines = [*title("kvm_feature_msrs", "KVM_GET_MSR_FEATURE_INDEX_LIST", width), Line()]
     if state.feature_unknown:
         return [*lines, *prose("Not known: the source does not say what KVM lists.", width)]
+    if state.feature_errno is not None:
+        text = (
+            f"KVM did not answer: {errno_said(state.feature_errno)}, so what it lists is not known. What QEMU makes of "
+            "that is a null pointer or its end, as for a KVM without feature MSRs."
+        )
+        return [*lines, *prose(text, width), *links([("cap", int(Cap.GET_MSR_FEATURES))], profile, width)]
     if state.feature_null:
         text = "A null pointer: this KVM has no feature MSRs. Each counts as 0, and KVM is not asked."
         return [*lines, *prose(text, width), *links([("cap", int(Cap.GET_MSR_FEATURES))], profile, width)]

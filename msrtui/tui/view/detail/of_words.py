@@ -17,7 +17,7 @@ from msrtui.report.sentences import bit_label, decision_text
 from msrtui.report.shape import NEVER, SET, TAKEN, UNKNOWN
 from msrtui.transcript.state import State
 from msrtui.tui.view.detail.grid import grid_lines
-from msrtui.tui.view.detail.layers import REFUSED, Layer, cells_of, layers_of, vcpu_layer
+from msrtui.tui.view.detail.layers import REFUSED, Layer, cells_of, kvm_said, layers_of, vcpu_layer
 from msrtui.tui.view.detail.parts import WIDEST, list_lines
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _values(
     for layer in layers[:4]:
         value = found.kvm if layer.name == "KVM" else layer.value
         absent = layer.name == "KVM" and found.kvm is None
-        shown = ("not listed" if found.supported is not None else "not known") if absent else grouped(value, digits)
+        shown = kvm_said(word, found, state) if absent else grouped(value, digits)
         if not layer.reached:
             shown = "not yet"
         note = "" if not layer.reached else notes[layer.name]
