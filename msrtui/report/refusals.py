@@ -65,12 +65,14 @@ def bits_text(index: int, bits: int, profile: QemuProfile) -> str:
     names: dict[str, None] = {}
     for bit in bits_of(bits):
         if index in TRUE_CONTROLS:
-            half, number = ("may be 1", bit - 32) if bit >= 32 else ("must be 1", bit)
-            names[f"{label(profile, index, number)} ({half})"] = None
+            said = _("{name} (may be 1)") if bit >= 32 else _("{name} (must be 1)")
+            names[said.format(name=label(profile, index, bit % 32))] = None
         else:
             names[register_label(profile, index, bit)] = None
     shown = list(names)[:8]
-    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")
+    if len(names) > len(shown):
+        return _("{names} and {more} more").format(names=", ".join(shown), more=len(names) - len(shown))
+    return ", ".join(shown)
 
 
 def rule_text(verdict: Verdict, profile: QemuProfile) -> str:
@@ -78,16 +80,20 @@ def rule_text(verdict: Verdict, profile: QemuProfile) -> str:
     if verdict.taken:
         if verdict.rule == write_rules.WITHIN and verdict.index in TRUE_CONTROLS:
             return _("no control beyond what KVM offers, and all that must be 1")
-        return _TAKEN[verdict.rule]
+        return _(_TAKEN[verdict.rule])
     if verdict.taken is None:
-        return _OPEN.get(verdict.rule, _("no rule decides it, and it was not tried"))
-    return "; ".join(_refusals(verdict.index, verdict.refused, profile)) or RULES[NO_RULE]
+        return _(_OPEN.get(verdict.rule, N_("no rule decides it, and it was not tried")))
+    return _("; ").join(_refusals(verdict.index, verdict.refused, profile)) or _(RULES[NO_RULE])
 
 
 def _refusals(index: int, refused: tuple[Refusal, ...], profile: QemuProfile) -> Iterator[str]:
     for each in refused:
-        said = RULES[each.rule]
-        yield said if each.rule in WHOLE else f"{bits_text(index, each.mask, profile)}: {said}"
+        said = _(RULES[each.rule])
+        yield (
+            said
+            if each.rule in WHOLE
+            else _("{what}: {said}").format(what=bits_text(index, each.mask, profile), said=said)
+        )
 
 
 _TAKEN = {
@@ -130,7 +136,7 @@ def reason_text(reason: str | None) -> str:
 def outcome_text(prediction: Prediction) -> str:
     """The prediction as one sentence, without a full stop."""
     who = f"{qemu_of(prediction.profile)} with -cpu {prediction.request.text}"
-    by = EVIDENCE[prediction.evidence]
+    by = _(EVIDENCE[prediction.evidence]) if prediction.evidence is not None else ""
     match prediction.outcome:
         case "starts":
             count = len(prediction.verdicts)

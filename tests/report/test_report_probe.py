@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from vcpus import Vcpu, without_arch_capabilities
 
 from msrtui.explain import predict, write_rules
-from msrtui.explain.acceptance import ARCH_GATE, NO_RULE, PDCM_GATE, PEBS_NEEDS, Refusal
+from msrtui.explain.acceptance import ARCH_GATE, NO_RULE, PDCM_GATE, PEBS_NEEDS, AcceptanceRule, Refusal
 from msrtui.explain.predict import Facts, Prediction, Verdict
 from msrtui.explain.probing import Probed, judge, take
 from msrtui.host.start import Started
 from msrtui.kvm.requests import CpuidEntry
+from msrtui.language import speaking
 from msrtui.qemu.cpu_request import parse, profile_for
 from msrtui.qemu.profile import QemuProfile
+from msrtui.report import refusals
 from msrtui.report.probe import agreement, plan_text, probe_text
-from msrtui.report.refusals import bits_text, outcome_text, reason_text, rule_text
+from msrtui.report.refusals import RULES, bits_text, outcome_text, reason_text, rule_text
 from msrtui.report.shape import LINE
 from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import open_source
@@ -152,3 +155,18 @@ def test_the_bits_of_a_control_say_which_half_they_are_of() -> None:
 )
 def test_each_write_says_why(verdict: Verdict, said: str) -> None:
     assert said in rule_text(verdict, PROFILE)
+
+
+def test_every_reason_of_a_write_is_said_in_the_language_that_is_spoken() -> None:
+    rules: tuple[AcceptanceRule, ...] = tuple(RULES)
+    verdicts = [Verdict(0x48D, 1 << 39, False, rule, (Refusal(rule, 1 << 39),)) for rule in rules]
+    verdicts += [Verdict(0x10A, 1, True, rule) for rule in refusals._TAKEN]
+    verdicts += [Verdict(0x48D, 1, None, rule) for rule in refusals._OPEN]
+    verdicts += [Verdict(0x48D, 1, True, write_rules.WITHIN), Verdict(0x8B, 1, False, NO_RULE)]
+    english = [rule_text(each, PROFILE) for each in verdicts]
+    with speaking("zh"):
+        chinese = [rule_text(each, PROFILE) for each in verdicts]
+    for one, other in zip(english, chinese, strict=True):
+        assert not re.search("[\u3000-\u9fff]", one)
+        assert re.search("[\u4e00-\u9fff]", other), other
+        assert not re.search(r"\b(and|the|that|only|taken)\b", other), other

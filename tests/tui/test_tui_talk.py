@@ -307,6 +307,18 @@ async def test_a_scene_that_cannot_be_told_says_why_and_the_next_one_works(size:
         assert shown(running) == page_of(2, *size, talk=talk)
 
 
+async def test_that_it_cannot_be_told_is_said_in_the_language_of_the_stage() -> None:
+    chinese = BROKEN.replace("[[scene]]", '[zh]\ntitle = "T"\n[[scene]]', 1)
+    chinese += '[scene.zh]\ntitle = "W"\n'
+    talk = read_talk(chinese.replace('title = "Broken"', 'title = "B"\n[scene.zh]\ntitle = "B"').encode(), "mine.toml")
+    running = app(talk)
+    async with running.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert " ".join(shown(running)).strip().startswith("Scene 1 cannot be told")
+        await pilot.press("l")
+        assert " ".join(shown(running)).strip().startswith("第 1 幕无法讲述：")
+
+
 async def test_the_palette_has_the_stages_own_commands() -> None:
     running = app()
     async with running.run_test(size=(80, 24)):

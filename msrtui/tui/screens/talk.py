@@ -12,6 +12,8 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from msrtui.errors import MsrtuiError
+from msrtui.language import say as _
+from msrtui.language import speaking
 from msrtui.lines import Line, cut, dim, ends, line, mark, wrap
 from msrtui.stage.page import page
 from msrtui.stage.talk import Talk
@@ -94,7 +96,9 @@ class TalkScreen(Screen[None]):
         try:
             lines = page(self._talk, self._teller, self.scene, columns, rows, self._language)
         except MsrtuiError as wrong:
-            said = wrap(f"Scene {self.scene} cannot be told: {wrong}", max(columns - 2, 1), "bad")
+            with speaking(self._language):
+                text = _("Scene {number} cannot be told: {wrong}").format(number=self.scene, wrong=wrong)
+            said = wrap(text, max(columns - 2, 1), "bad")
             lines = [Line(cut(((" ", ""), *entry.spans), columns)) for entry in said[:rows]]
             lines += [line()] * (rows - len(lines))
         if self._typed is not None and rows > 1:
