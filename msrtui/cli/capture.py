@@ -93,8 +93,9 @@ def _say_failures(document: Mapping[str, Any]) -> None:
 
 def _over_ssh(options: Any) -> int:
     from msrtui.snapshot.codec import encode
+    from msrtui.snapshot.destination import check_host
     from msrtui.snapshot.files import CannotWrite, write_whole
-    from msrtui.snapshot.remote import RemoteOptions, capture_hosts, check_host
+    from msrtui.snapshot.remote import RemoteOptions, capture_hosts
 
     if options.jobs < 1 or not 0 < options.timeout < 86400:
         raise BadRequest("--jobs takes a number from 1, --timeout seconds from 0 to 86400.")
@@ -199,7 +200,7 @@ def _paths(hosts: list[str], output: str | None) -> list[str]:
 
 
 def _host_part(host: str) -> str:
-    return host.removeprefix("ssh://").rpartition("@")[2]
+    return re.sub(r"[][]", "", host.removeprefix("ssh://").rpartition("@")[2])
 
 
 def _safe(name: str) -> str:

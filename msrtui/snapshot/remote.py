@@ -14,13 +14,13 @@ import shutil
 from collections.abc import Callable, Sequence
 from errno import EACCES, EPERM
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from msrtui.errors import BadRequest, BadSource
 from msrtui.kvm.abi import errno_name, errno_text
 from msrtui.kvm.collector import plain
 from msrtui.resources import package_file, read
 from msrtui.snapshot import codec
+from msrtui.snapshot.destination import by_hand, check_host, destination
 from msrtui.snapshot.files import SIZE_LIMIT
 from msrtui.values import dataclass
 
@@ -56,42 +56,6 @@ class Captured:
     document: dict[str, Any] | None
     reason: str | None
     seconds: float
-
-
-# --- which host --------------------------------------------------------------------------------------------------
-_HOW_TO_NAME = "name it as host, user@host or ssh://user@host:port"
-_URI = re.compile(r"ssh://(?:([^@/]+)@)?([^@/:]+)(?::0*[1-9][0-9]{0,4})?/?")
-# what OpenSSH itself refuses since 9.6: a ProxyCommand or Match exec of the user's hands %h and %r to a shell
-_NOT_IN_A_HOST = frozenset("'`\"$\\;&<>|(){}")
-_NOT_IN_A_USER = frozenset("'`\";&<>|(){}")
-
-
-def check_host(text: str) -> str:
-    """``text`` if ssh can be given it as a destination: host, user@host or ssh://[user@]host[:port].
-
-    Raises BadRequest for what is empty, what could be taken for an option, and what holds blanks, control characters
-    or a shell's special characters.
-    """
-    if not text:
-        raise BadRequest(f"A host without a name: {_HOW_TO_NAME}.")
-    if not text.isprintable() or " " in text:
-        raise BadRequest(f"{plain(text) or 'That'} is no host, it holds blanks or control characters: {_HOW_TO_NAME}.")
-    if text.startswith("ssh://"):
-        parts = _URI.fullmatch(text)
-        if parts is None:
-            raise BadRequest(f"{plain(text)} is no host of the form ssh://user@host:port.")
-        user, host = parts[1], parts[2]
-        user = None if user is None else unquote(user)  # as OpenSSH reads it
-    else:
-        user, at, host = text.rpartition("@")
-        user = user if at else None
-    if not host or user == "":
-        raise BadRequest(f"{plain(text)} is no host, a part of it is empty: {_HOW_TO_NAME}.")
-    if host.startswith("-") or (user or "").startswith("-"):
-        raise BadRequest(f"{plain(text)} is no host, it begins like an option: {_HOW_TO_NAME}.")
-    if _NOT_IN_A_HOST.intersection(host) or (user and (_NOT_IN_A_USER.intersection(user) or not user.isprintable())):
-        raise BadRequest(f"{plain(text)} is no host, it holds characters that a shell would act on: {_HOW_TO_NAME}.")
-    return text
 
 
 # --- what runs there -----------------------------------------------------------------------------------------------
@@ -174,7 +138,8 @@ async def _document(host: str, options: RemoteOptions, program: bytes) -> dict[s
         raise _Failed("There is no ssh on this machine: install OpenSSH's client.")
     config = () if options.ssh_config is None else ("-F", options.ssh_config)
     # without a terminal, and never asking for a password: nobody would see the question
-    arguments = (path, "-T", "-o", "BatchMode=yes", *config, "--", host, remote_command(options))
+    port, name = destination(host)
+    arguments = (path, "-T", "-o", "BatchMode=yes", *config, *port, "--", name, remote_command(options))
     try:
         heard = await ssh.run(arguments, program, options.timeout)
     except (OSError, ValueError) as error:
@@ -271,7 +236,7 @@ _NO_NEWS = ("Warning: Permanently added ", "** ")
 def _why_not(heard: Heard, host: str, options: RemoteOptions) -> str:
     """The sentence for a run of ssh that gave no snapshot."""
     config = "" if options.ssh_config is None else f"-F {plain(options.ssh_config)} "
-    hand = f"ssh {config}{plain(host)}"
+    hand = f"ssh {config}{plain(by_hand(host))}"
     if heard.late:
         return f"It did not answer within {options.timeout:g} s; --timeout gives it longer."
     if heard.too_much:

@@ -100,6 +100,9 @@ Host kept
   ControlMaster auto
   ControlPath {folder}/cm-%C
   ControlPersist yes
+Host ::1
+  HostName ::1
+  SetEnv KIND=good
 Host * !stranger
   IdentityFile {folder}/key
 Host hangs floods floods-errors
@@ -119,6 +122,7 @@ Host *
 
 SSHD_CONFIG = """
 ListenAddress 127.0.0.1
+ListenAddress ::1
 HostKey {folder}/host
 AuthorizedKeysFile {folder}/key.pub
 PidFile none

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from msrtui.errors import MsrtuiError
 from msrtui.lines import Line, cut, dim, line, printable, wrap
-from msrtui.snapshot.remote import check_host
+from msrtui.snapshot.destination import check_host
 from msrtui.snapshot.sources import LIVE
 from msrtui.values import dataclass
 
