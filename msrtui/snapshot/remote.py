@@ -25,6 +25,7 @@ from msrtui.snapshot.files import SIZE_LIMIT
 from msrtui.values import dataclass
 
 if TYPE_CHECKING:
+    from msrtui.snapshot.guard import Guard
     from msrtui.snapshot.ssh import Heard
 
 
@@ -107,29 +108,32 @@ async def _all(hosts: Sequence[str], options: RemoteOptions, done: Callable[[Cap
     import asyncio
     import time
 
+    from msrtui.snapshot.guard import Guard
+
     program = read(package_file("kvm/collector.py"))
     gate = asyncio.Semaphore(max(1, options.jobs))
 
-    async def one(host: str) -> Captured:
+    async def one(host: str, guard: Guard) -> Captured:
         async with gate:
             began = time.monotonic()
             document, reason = None, None
             try:
-                document = await _document(check_host(host), options, program)
+                document = await _document(check_host(host), options, program, guard)
             except (_Failed, BadRequest, BadSource) as failed:
                 reason = str(failed)
             captured = Captured(plain(host), document, reason, time.monotonic() - began)
         done(captured)
         return captured
 
-    return list(await asyncio.gather(*map(one, hosts)))
+    with Guard() as guard:
+        return list(await asyncio.gather(*(one(host, guard) for host in hosts)))
 
 
 class _Failed(Exception):
     """Why there is no snapshot of a host, as a sentence."""
 
 
-async def _document(host: str, options: RemoteOptions, program: bytes) -> dict[str, Any]:
+async def _document(host: str, options: RemoteOptions, program: bytes, guard: Guard) -> dict[str, Any]:
     """Raises _Failed, BadSource."""
     from msrtui.snapshot import ssh
 
@@ -141,7 +145,7 @@ async def _document(host: str, options: RemoteOptions, program: bytes) -> dict[s
     port, name = destination(host)
     arguments = (path, "-T", "-o", "BatchMode=yes", *config, *port, "--", name, remote_command(options))
     try:
-        heard = await ssh.run(arguments, program, options.timeout)
+        heard = await ssh.run(arguments, program, options.timeout, guard)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "its arguments hold a zero byte"
         raise _Failed(f"ssh cannot be started here ({why}): with fewer --jobs it may.") from None

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from msrtui.kvm.collector import END
 from msrtui.snapshot import frames
+from msrtui.snapshot.guard import Guard
 from msrtui.values import dataclass
 
 OUTPUT_LIMIT = 4 * 1024 * 1024
@@ -47,11 +48,11 @@ class Heard:
     errors: bytes
 
 
-async def run(arguments: Sequence[str], program: bytes, limit: float) -> Heard:
+async def run(arguments: Sequence[str], program: bytes, limit: float, guard: Guard | None = None) -> Heard:
     """Run ``arguments`` with ``program`` as standard input, for ``limit`` seconds at most.
 
-    However this ends, cancelled or not, ssh has ended by itself or its process group is gone. Raises OSError and
-    ValueError where it cannot be started.
+    However this ends, cancelled or not, ssh has ended by itself or its process group is gone; where this process is
+    killed meanwhile, ``guard`` sees to that. Raises OSError and ValueError where it cannot be started.
     """
     loop = asyncio.get_running_loop()
     # a protocol, and no asyncio.create_subprocess_exec: its wait() waits, in some versions, until every pipe is
@@ -65,6 +66,8 @@ async def run(arguments: Sequence[str], program: bytes, limit: float) -> Heard:
         start_new_session=True,
     )
     by_itself = False
+    if guard is not None:
+        guard.begun(transport.get_pid())
     try:
         line = cast(asyncio.WriteTransport, transport.get_pipe_transport(0))
         line.write(program)
@@ -87,7 +90,11 @@ async def run(arguments: Sequence[str], program: bytes, limit: float) -> Heard:
         )
     finally:
         # what the user's own configuration left running behind an ssh that ended by itself is his
-        await _end(transport, ear, left_alone=by_itself)
+        try:
+            await _end(transport, ear, left_alone=by_itself)
+        finally:
+            if guard is not None:
+                guard.ended(transport.get_pid())
 
 
 async def _first(seconds: float, *those: asyncio.Future[None]) -> None:

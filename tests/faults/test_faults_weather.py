@@ -210,12 +210,13 @@ def test_an_ssh_that_dies_floods_or_hangs_is_one_sentence(tmp_path: Path) -> Non
     hold("10. capture HOST: what ssh can do", rows)
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGKILL"])
 def test_a_signal_while_ssh_hangs_ends_ssh_too(tmp_path: Path, name: str) -> None:
     for fifo in ("hold", "begun"):
         os.mkfifo(tmp_path / fifo)
     # whoever has the line open for writing is not at its end: what is read ends when the last of that ssh is gone
-    script = f"exec 7>{tmp_path}/begun; echo $$ >&7; exec cat {tmp_path}/hold"
+    # what it is given comes when all is known that has to be ended
+    script = f"exec 7>{tmp_path}/begun; cat >/dev/null; echo $$ >&7; exec cat {tmp_path}/hold"
     child = subprocess.Popen(
         [*MSRTUI, "capture", "h", "-o", str(tmp_path / "x.json")], env=_ssh(tmp_path, script), stderr=subprocess.PIPE
     )

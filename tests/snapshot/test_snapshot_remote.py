@@ -23,6 +23,7 @@ from msrtui.errors import BadRequest
 from msrtui.kvm import collector
 from msrtui.snapshot import codec, remote, ssh
 from msrtui.snapshot.destination import by_hand, check_host, destination
+from msrtui.snapshot.guard import Guard
 from msrtui.snapshot.remote import Captured, RemoteOptions, capture_hosts, remote_command
 
 
@@ -262,8 +263,12 @@ except KeyboardInterrupt:
 """
 
 
-def test_ctrl_c_ends_every_ssh_and_is_passed_on(far: Far, root: Path, need_tool: Callable[..., str]) -> None:
-    need_tool("ssh")
+@pytest.mark.parametrize(
+    ("number", "said", "status"), [(signal.SIGINT, "passed on\n", 0), (signal.SIGKILL, "", -signal.SIGKILL)]
+)
+def test_ctrl_c_ends_every_ssh_and_is_passed_on_and_so_does_who_kills_us(
+    far: Far, root: Path, number: signal.Signals, said: str, status: int
+) -> None:
     reader = os.open(far.folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     os.set_blocking(reader, True)
     # a pipe that nobody writes yet would be at its end
@@ -278,11 +283,35 @@ def test_ctrl_c_ends_every_ssh_and_is_passed_on(far: Far, root: Path, need_tool:
     with os.fdopen(reader, "rb", buffering=0) as file:
         begun = [int(file.readline()), int(file.readline())]
         os.close(ours)
-        child.send_signal(signal.SIGINT)
-        assert child.communicate() == ("passed on\n", "")
+        child.send_signal(number)
+        assert child.communicate() == (said, "")
+        assert child.returncode == status
         assert file.read() == b""
     for group in begun:
         _wait_for_end_of(group)
+
+
+def test_the_guard_leaves_alone_what_was_told_to_be_gone_and_goes_when_nothing_is_left(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "hold")
+    hold = os.open(tmp_path / "hold", os.O_RDWR)
+    holding = [subprocess.Popen(["cat", str(tmp_path / "hold")], start_new_session=True) for _ in range(3)]
+    numbers = [each.pid for each in holding]
+    with Guard() as guard:
+        shell = guard._shell
+        for number in numbers:
+            guard.begun(number)
+        guard.ended(numbers[1])
+    assert shell is not None
+    assert shell.returncode is not None
+    assert [holding[0].wait(), holding[2].wait()] == [-signal.SIGTERM] * 2
+    assert holding[1].poll() is None
+    with Guard() as guard:
+        guard.begun(numbers[1])
+        guard.ended(numbers[1])
+    assert holding[1].poll() is None
+    holding[1].kill()
+    holding[1].wait()
+    os.close(hold)
 
 
 async def test_what_outlives_ssh_is_neither_waited_for_nor_ended(tmp_path: Path) -> None:
