@@ -23,7 +23,12 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(_ROOT), str(_ROOT / "tests" / "tui"), str(Path(__file__).resolve().parent)]
+sys.path[:0] = [
+    str(_ROOT),
+    str(_ROOT / "tests" / "doubles"),
+    str(_ROOT / "tests" / "tui"),
+    str(Path(__file__).resolve().parent),
+]
 
 # ruff: noqa: E402
 import psutil

@@ -264,13 +264,15 @@ def test_no_wait_and_no_answer_depends_on_the_clock_on_the_wall(root: Path) -> N
     found = set()
     for path in (root / "msrtui").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        for name in re.findall(r"\btime\.(?:time|time_ns|localtime|gmtime)\b|\bdatetime\.(?:now|utcnow)\b", text):
+        for name in re.findall(
+            r"\btime\.(?:time|time_ns|localtime|gmtime|strftime)\b|\bdatetime\.(?:now|utcnow)\b", text
+        ):
             found.add((path.relative_to(root).as_posix(), name))
-    # when a snapshot was made is written into it, and nothing else is done with it
-    assert found == {("msrtui/kvm/collector.py", "time.gmtime")}
-    row = Row("the source", "who reads the wall clock", 0, "-", "one place: when a snapshot was made")
-    jump = Row("a jump of the wall clock", "not done: it would move the whole machine's", 0, "-", "nothing waits by it")
-    hold("11. clocks: the one on the wall jumps", [row, jump])
+    # when a snapshot was made is written into it, when a live KVM was asked is shown, and nothing else is done with it
+    collector, explorer = "msrtui/kvm/collector.py", "msrtui/tui/screens/explorer.py"
+    assert found == {(collector, "time.gmtime"), (collector, "time.strftime"), (explorer, "time.strftime")}
+    said = "two places: when a snapshot was made, and when the app asked"
+    hold("11. clocks: who reads the one on the wall", [Row("the source", "read", 0, "-", said)])
 
 
 def test_nobody_changes_what_is_compared(undisturbed: Undisturbed, strace: str) -> None:
