@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from msrtui.values import replace
 from errno import EIO
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from msrtui.tui.session import Subject
 from msrtui.tui.view.detail import detail
 from msrtui.tui.view.frame import Box
 from msrtui.tui.view.picture import picture
+from msrtui.values import replace
 
 QEMU = QemuProfile("7.2")
 EPYC = "amd-pvm-linux6.18"
