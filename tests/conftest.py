@@ -23,7 +23,7 @@ if "textual.constants" in sys.modules:  # a pytest plugin was quicker
     sys.modules["textual.constants"].TEXTUAL_ANIMATIONS = "none"  # type: ignore[attr-defined]
 
 import pytest  # noqa: E402
-from hypothesis import settings  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 from msrtui.kvm.abi import API_VERSION, errno_text  # noqa: E402
 from msrtui.kvm.live import LiveHost  # noqa: E402
@@ -33,6 +33,8 @@ from msrtui.kvm.requests import GetApiVersion, OpenDevice  # noqa: E402
 settings.register_profile("msrtui", deadline=None)
 # in CI the examples are the same each time: a change is judged by itself, not by a draw; everywhere else they vary
 settings.register_profile("msrtui-ci", deadline=None, derandomize=True)
+# for an idle hour: --hypothesis-profile long; each test then tries fifty times as many (doubles/effort.py)
+settings.register_profile("long", deadline=None, max_examples=5000, suppress_health_check=list(HealthCheck))
 settings.load_profile("msrtui-ci" if os.environ.get("CI") else "msrtui")
 
 ROOT = Path(__file__).resolve().parents[1]

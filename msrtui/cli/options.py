@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from msrtui.cli.output import note, say
 from msrtui.cli.versions import versions_of
 from msrtui.errors import BadRequest
+from msrtui.kvm.collector import plain
 from msrtui.qemu.profile import DEFAULT_VERSION, QemuProfile
 from msrtui.report.between import Versions
 from msrtui.snapshot.sources import Source, open_source
@@ -19,7 +20,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raises BadRequest instead of printing the usage and leaving."""
-        raise BadRequest(f"{message[:1].upper()}{message[1:]}; {self.prog} --help says what there is.")
+        said = plain(message, 300)
+        raise BadRequest(f"{said[:1].upper()}{said[1:]}; {self.prog} --help says what there is.")
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Options may stand between and after the positional arguments: ``get 0x10a --json HOST``."""

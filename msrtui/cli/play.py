@@ -213,9 +213,13 @@ def _write(path: str, text: str) -> None:
 
 def _size(text: str) -> tuple[int, int]:
     columns, _, rows = text.lower().partition("x")
-    if columns.isdecimal() and rows.isdecimal() and 40 <= int(columns) <= 400 and 12 <= int(rows) <= 200:
+    if _is_short(columns) and _is_short(rows) and 40 <= int(columns) <= 400 and 12 <= int(rows) <= 200:
         return int(columns), int(rows)
     raise BadRequest("--size is COLSxROWS, from 40x12 to 400x200: 80x24.")
+
+
+def _is_short(digits: str) -> bool:
+    return digits.isascii() and digits.isdecimal() and len(digits) < 5
 
 
 def _play(options: Namespace, talk: Talk, teller: Teller, language: str) -> int:

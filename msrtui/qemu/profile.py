@@ -51,7 +51,7 @@ class QemuProfile:
         """The (major, minor) of a versioned machine type, ``pc-q35-9.2``; None for one without a version."""
         last = self.machine.rsplit("-", 1)[-1]
         major, dot, minor = last.partition(".")
-        return (int(major), int(minor)) if dot and major.isdigit() and minor.isdigit() else None
+        return (int(major), int(minor)) if dot and _is_short(major) and _is_short(minor) else None
 
     def machine_at_most(self, version: tuple[int, int]) -> bool:
         """A versioned PC machine type that is not newer: it keeps older behaviour by compatibility properties."""
@@ -63,6 +63,11 @@ class QemuProfile:
         return self.irqchip != "off"
 
 
+def _is_short(digits: str) -> bool:
+    """Whether it is a part of a version: int() would read other scripts' digits, and fail at thousands of them."""
+    return digits.isascii() and digits.isdigit() and len(digits) < 5
+
+
 def version_label(text: str) -> str:
     """The profile's label for a version as people write it: ``7.2``, ``7.2.22``, ``v7.2.0``.
 
@@ -70,7 +75,7 @@ def version_label(text: str) -> str:
     """
     parts = text.strip().removeprefix("v").split(".")
     known = tables.labels()
-    if len(parts) >= 2 and all(part.isascii() and part.isdigit() for part in parts):
+    if len(parts) >= 2 and all(map(_is_short, parts)):
         label = f"{int(parts[0])}.{int(parts[1])}"
         if label in known:
             return label

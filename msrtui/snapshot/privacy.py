@@ -24,7 +24,8 @@ _ADDRESS = re.compile(
     r"(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}"  # MAC
     r"|(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.])"  # IPv4
     r"|(?<![\w:])(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{1,4}(?![\w:])"  # IPv6
-    r"|[\w.+-]+@[\w-]+\.[\w.-]+"  # mail
+    # mail; looked for where a word begins, or each letter of a long word would be tried as its first
+    r"|(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+"
 )
 
 
@@ -67,8 +68,16 @@ def _known(value: Any, shape: Mapping[str, Any], at: str, taken: list[str]) -> A
         return [_known(part, inside, f"{at}[{place}]", taken) for place, part in enumerate(value)]
     if isinstance(value, str) and _ADDRESS.search(value):
         taken.append(at)
-        return _ADDRESS.sub("(removed)", value)
+        return _without_addresses(value)
     return value
+
+
+def _without_addresses(text: str) -> str:
+    for _ in range(8):  # what is taken out may have stood right before another one, which begins only now
+        text = _ADDRESS.sub("(removed)", text)
+        if not _ADDRESS.search(text):
+            return text
+    return "(removed)"
 
 
 def _members(value: dict[str, Any], shape: Mapping[str, Any], at: str, taken: list[str]) -> dict[str, Any]:
@@ -78,7 +87,7 @@ def _members(value: dict[str, Any], shape: Mapping[str, Any], at: str, taken: li
         path = f"{at}.{plain(shown(key))}"
         if key in named:
             kept[key] = _known(inside, named[key], path, taken)
-        elif isinstance(others, dict) and _NAME.fullmatch(key):
+        elif isinstance(others, dict) and _NAME.fullmatch(key) and not _ADDRESS.search(key):
             kept[key] = _known(inside, others, path, taken)
         else:
             taken.append(path)

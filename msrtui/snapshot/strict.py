@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from itertools import chain
+from math import isinf
 from typing import Any, NoReturn
 
 DEPTH_LIMIT = 32
@@ -25,7 +26,13 @@ class Wrong(Exception):
 def parse(data: bytes) -> Any:
     """The JSON document in ``data``. Raises Wrong: no JSON, a key twice in one object, too deep."""
     try:
-        tree = json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_int=_integer, parse_constant=_constant)
+        tree = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_once,
+            parse_int=_integer,
+            parse_float=_fraction,
+            parse_constant=_constant,
+        )
     except (ValueError, RecursionError):
         raise Wrong("it is not JSON") from None
     if _may_be_deep(data) and _deeper(tree, DEPTH_LIMIT):
@@ -37,6 +44,13 @@ def _integer(digits: str) -> int:
     if len(digits) > DIGITS_LIMIT:
         raise Wrong(f"a number has over {DIGITS_LIMIT} digits")
     return int(digits)
+
+
+def _fraction(text: str) -> float:
+    number = float(text)
+    if isinf(number):  # written again it would be Infinity, which is not JSON
+        raise Wrong("a number is too large")
+    return number
 
 
 def _constant(_: str) -> NoReturn:
@@ -91,7 +105,7 @@ def member(raw: Mapping[str, Any], key: str, at: str) -> dict[str, Any]:
     """The object ``raw[key]``."""
     value = raw.get(key)
     if not isinstance(value, dict):
-        raise Wrong(f"{at}.{key} is not an object")
+        raise Wrong(f"{at}.{shown(key)} is not an object")
     return value
 
 
@@ -99,9 +113,9 @@ def members(raw: Mapping[str, Any], key: str, at: str, limit: int) -> list[Any]:
     """The list ``raw[key]``, of at most ``limit``."""
     value = raw.get(key)
     if not isinstance(value, list):
-        raise Wrong(f"{at}.{key} is not a list")
+        raise Wrong(f"{at}.{shown(key)} is not a list")
     if len(value) > limit:
-        raise Wrong(f"{at}.{key} has {len(value)} entries; no host has over {limit}")
+        raise Wrong(f"{at}.{shown(key)} has {len(value)} entries; no host has over {limit}")
     return value
 
 
@@ -117,9 +131,9 @@ def integer(raw: Mapping[str, Any], key: str, at: str) -> int:
     """The decimal number ``raw[key]``, 32 bits and a sign."""
     value = raw.get(key)
     if not isinstance(value, int) or isinstance(value, bool):
-        raise Wrong(f"{at}.{key} is not a number")
+        raise Wrong(f"{at}.{shown(key)} is not a number")
     if not -(1 << 31) <= value < 1 << 32:
-        raise Wrong(f"{at}.{key} is not a number of 32 bits")
+        raise Wrong(f"{at}.{shown(key)} is not a number of 32 bits")
     return value
 
 
@@ -151,9 +165,9 @@ def numbers(raw: Mapping[str, Any], key: str, at: str) -> dict[int, int]:
     try:
         found = dict(zip(map(_DECIMAL.__getitem__, told), values, strict=True))
     except Wrong:
-        raise Wrong(f"{at}.{key} has a key that is not a number") from None
+        raise Wrong(f"{at}.{shown(key)} has a key that is not a number") from None
     if len(found) != len(told):
-        raise Wrong(f"{at}.{key} has a number twice")
+        raise Wrong(f"{at}.{shown(key)} has a number twice")
     return found
 
 
@@ -214,7 +228,7 @@ def hex_rows(raw: Mapping[str, Any], key: str, at: str, columns: list[str], limi
             raise Wrong(f"{at}.{key}[{place}] is not a list of {len(columns)}: {' '.join(columns)}")
         for column, cell in enumerate(row):
             hexadecimal(cell, f"{at}.{key}[{place}][{column}]", 32)
-    raise Wrong(f"{at}.{key} is not a table")
+    raise Wrong(f"{at}.{shown(key)} is not a table")
 
 
 def number_twice(numbers: tuple[int, ...] | list[int], at: str) -> None:
@@ -233,7 +247,7 @@ def text_or_none(raw: Mapping[str, Any], key: str, at: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise Wrong(f"{at}.{key} is not a text")
+        raise Wrong(f"{at}.{shown(key)} is not a text")
     if len(value) > TEXT_LIMIT:
-        raise Wrong(f"{at}.{key} has over {TEXT_LIMIT} characters")
+        raise Wrong(f"{at}.{shown(key)} has over {TEXT_LIMIT} characters")
     return value

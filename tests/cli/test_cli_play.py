@@ -191,6 +191,7 @@ def test_the_language_is_the_locales_where_none_is_wanted() -> None:
         (("article", "--export", "-", "--size", "80x-24"), "--size is COLSxROWS"),
         (("article", "--json", "--size", "80x²"), "--size is COLSxROWS"),
         (("article", "--export", "-", "--size", "99999x24"), "--size is COLSxROWS"),
+        (("article", "--export", "-", "--size", "9" * 5000 + "x24"), "--size is COLSxROWS"),
         (("article", "--export", "a.svg"), "One picture shows one scene: --scene N says which"),
         (("article", "--export", "a.png", "--scene", "1"), "--export wants a name that ends in .svg, .txt or .cast"),
         (("article", "--export", "nosuch"), "--export wants a name that ends in .svg, .txt or .cast, or a folder"),

@@ -241,3 +241,16 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     monkeypatch.setattr(explore, "run", interrupted)
     assert main([]) == 130
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_machine_type_of_thousands_of_digits_is_one_without_a_version(capsys: pytest.CaptureFixture[str]) -> None:
+    plain, long = (["get", "0x10a", EPYC, "--machine", machine, "--json"] for machine in ("pc-9", f"pc-{'9' * 5000}.1"))
+    assert main(plain) == main(long) == 0
+    assert len(set(capsys.readouterr().out.split("\n}\n"))) == 2  # one document twice, and nothing behind it
+
+
+@pytest.mark.parametrize("arguments", [("words", "--irqchip", "x" * 9000), ("play", "--scene", "9" * 9000, "--json")])
+def test_a_wrong_value_is_repeated_only_as_far_as_it_can_be_read(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(fails(capsys, *arguments)) < 400

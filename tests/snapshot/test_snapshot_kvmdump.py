@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from effort import few
+from hypothesis import given
 from hypothesis import strategies as st
 
 from msrtui.errors import BadSource
@@ -129,7 +130,7 @@ def test_every_capture_loads_and_can_be_asked(capture: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=300)
+@few(150)
 def test_a_wrong_value_anywhere_is_refused_with_its_path_or_harmless(
     documents: list[tuple[Any, list[Path_]]], data: st.DataObject
 ) -> None:
@@ -143,7 +144,7 @@ def test_a_wrong_value_anywhere_is_refused_with_its_path_or_harmless(
 
 
 @given(data=st.data())
-@settings(max_examples=200)
+@few(100)
 def test_whatever_is_missing_is_refused_with_its_path_or_unknown(
     documents: list[tuple[Any, list[Path_]]], data: st.DataObject
 ) -> None:

@@ -117,3 +117,23 @@ def test_a_redacted_host_answers_as_before(name: str) -> None:
     assert decode(told, "it").recording == decode(document, "it").recording
     assert told["cpuid"] == document["cpuid"]
     assert redact(told) == (told, [])
+
+
+ADDRESSES = ("02:42:ac:11:00:02", "10.0.0.3", "fe80::1:2:3", "someone@example.org")
+
+
+@pytest.mark.parametrize("text", [*ADDRESSES, " ".join(ADDRESSES), "02:42:ac:11:00:02someone@example.org"])
+def test_an_address_goes_wherever_it_stands(text: str) -> None:
+    document = bundled("intel-skylake-bochs-linux6.12")
+    document["host"]["bios"]["version"] = f"F2 {text}"
+    document["host"]["vulnerabilities"][text] = "Not affected"
+    kept, taken = redact(document)
+    assert not any(address in json.dumps(kept) for address in ADDRESSES)
+    assert "$.host.bios.version" in taken
+    assert any(path.startswith("$.host.vulnerabilities.") for path in taken)
+
+
+def test_one_long_word_costs_no_more_than_its_length() -> None:
+    document = bundled("intel-skylake-bochs-linux6.12")
+    document["made"]["by"] = "a" * 1_900_000  # each letter tried as the first of an address: hours
+    assert redact(document)[0]["made"] == document["made"]

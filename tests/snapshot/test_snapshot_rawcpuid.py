@@ -345,3 +345,8 @@ def rows_or_sentence(data: bytes) -> None:
     else:
         assert raw.rows
         assert all(0 <= value < 2**32 for row in raw.rows for value in row)
+
+
+def test_a_line_that_could_begin_anywhere_costs_no_more_than_its_length() -> None:
+    data = b"x " + b":eax=" * 400_000  # each tried as the row's first: hours
+    assert "line 1 is no row of cpuid -r" in sentence(data)

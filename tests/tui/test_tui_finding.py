@@ -174,6 +174,12 @@ def test_odd_queries_find_nothing_or_something_but_never_break(query: str, known
     assert rank("日本", known, 5) == []
 
 
+def test_a_name_that_has_each_letter_many_times_is_tried_once_and_not_in_every_way() -> None:
+    name = "x" + "".join(letter * 8 for letter in "abcdefghi")  # a hostile snapshot's; the ways are 8 to the 9th
+    odd = Entry(name, "parameter", "", ("parameter", "kvm", name), 1, (fold(name),))
+    assert rank("abcdefghix", [odd], 5) == []
+
+
 @pytest.mark.parametrize(("slip", "meant"), [("rdctl-on", "rdctl-no"), ("LSTRA", "LSTAR"), ("mds-on", "mds-no")])
 def test_a_slip_has_a_nearest(slip: str, meant: str, known: tuple[Entry, ...]) -> None:
     assert rank(slip, known, 5) == []

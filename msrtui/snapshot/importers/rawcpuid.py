@@ -28,6 +28,8 @@ OVER = "cpuid -1 -r writes one CPU, which is enough"
 """What a file over the limit is told."""
 LINE_LIMIT = 32768
 """Lines of ``cpuid -r``: more than rows fit into SIZE_LIMIT."""
+WIDTH_LIMIT = 500
+"""Characters of a line of ``cpuid -r``, which has some 90: in a longer one there is no end to where a row may begin."""
 ROW_LIMIT = 1024
 """Rows of one CPU, and MSRs: the largest CPUs have some 150."""
 
@@ -188,7 +190,7 @@ def _not_empty(cpu: _Cpu | None, at: str) -> None:
 
 
 def _row(line: str, at: str) -> CpuidRow:
-    found = _ROW.fullmatch(line)
+    found = _ROW.fullmatch(line) if len(line) <= WIDTH_LIMIT else None
     if found is None:
         raise _Wrong(f"{at} is no row of cpuid -r")
     names = ("the leaf", "the subleaf", *_REGISTERS)

@@ -252,7 +252,8 @@ def rank(query: str, known: Sequence[Entry], limit: int) -> list[Entry]:
     sure = any(character.isdigit() for character in wanted.text)
     only_numbers = bool(numbers) and _prefixed(query)
     found: list[tuple[tuple[int, int, int, int, int], Entry]] = []
-    scattered = re.compile("[^\n]*?".join(map(re.escape, wanted.text)))
+    # each letter is taken at its first place, so a name that has not all of them is tried once, not in every way
+    scattered = re.compile("".join(f"[^{letter}]*{letter}" for letter in map(re.escape, wanted.text)))
     for place, entry in enumerate(known):
         best: tuple[int, int, int] | None = None
         if numbers and entry.numbers:
@@ -292,7 +293,7 @@ def _match(text: str, name: Name, scattered: re.Pattern[str]) -> tuple[int, int,
         if following < 0:
             return (5, length, at)
         at = following
-    if scattered.search(name.text) is None:
+    if scattered.match(name.text) is None:
         return None
     pieces = _pieces(text, name)
     return None if pieces is None else (6, pieces, length)
