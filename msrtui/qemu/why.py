@@ -128,12 +128,17 @@ OWN_STEPS = (models.USER, models.PMU_OFF, models.ARCH_LBR_OFF, models.APX_AND_MP
 def _obstacles(state: KvmState, supported: Supported, cpu: GuestCpu, name: str, bit: int) -> Iterator[Obstacle]:
     """Everything that keeps a bit off that is off."""
     word = supported[name]
+    if name == "FEAT_8000_0001_EDX" and 1 << bit & AMD_COPIES and state.amd:
+        yield Obstacle(models.AMD_ALIASES)  # whatever else took it, 1.EDX has the last word
+        return
     step = _deciding(cpu.words[name].lineage, bit, raw=False)
     if cpu.request.takes_all:
         yield from _unsupported(state, word, bit)
         yield from _not_taken(state, word, bit)
         if step is not None and step.rule in OWN_STEPS:
             yield Obstacle(step.rule, step.params)
+        if step is not None and step.rule == models.XSAVE_COMPONENTS:
+            yield Obstacle(step.rule, _component(state.profile.tables, cpu, name, bit))
     else:
         if step is None or step.rule not in (models.FILTER, INTEL_PT_LEAF, models.DEPENDENCY, models.XSAVE_COMPONENTS):
             yield Obstacle(models.MODEL if step is None else step.rule, {} if step is None else step.params)
@@ -144,12 +149,34 @@ def _obstacles(state: KvmState, supported: Supported, cpu: GuestCpu, name: str, 
     yield from _dependent(state.profile.tables, cpu, name, bit)
 
 
+def _component(tables: Tables, cpu: GuestCpu, name: str, bit: int) -> Mapping[str, Any]:
+    """Why QEMU leaves an XSAVE component out: ``from`` and ``mask`` are what it needs and what is off.
+
+    Without these nothing that QEMU knows needs the ``component``, or it is one of the other register (``owned``).
+    """
+    component = bit + 32 * name.endswith("_HI")
+    areas = [area for area in tables.xsave_areas if area.component == component]
+    needs = [("FEAT_1_ECX", models.XSAVE_BIT), *((area.word, area.bits) for area in areas)]
+    if name == "FEAT_XSAVE_XSS_LO":
+        needs.append(("FEAT_XSAVE", models.XSAVES_BIT))
+    on = [bool((cpu.words[word].expanded or 0) & mask) if word in cpu.words else False for word, mask in needs]
+    owned = any(on[1 : 1 + len(areas)])
+    for place, (word, mask) in enumerate(needs):
+        if not on[place] and not (owned and 0 < place <= len(areas)):
+            return {"from": word, "mask": mask}
+    return {"component": component, "owned": owned}
+
+
 def _unsupported(state: KvmState, word: SupportedWord, bit: int) -> Iterator[Obstacle]:
     """Why QEMU does not count the bit as supported, if it does not."""
     mask = 1 << bit
     table = word.word
     fix_ups = _fix_ups(state, table)
     off = [rule.id for rule in fix_ups if _takes(rule, state, mask)]
+    if not is_control_word(table):  # of what was heard on the way only the steps can tell
+        took = [step.rule for step in word.lineage if (step.before or 0) & ~(step.after or 0) & mask]
+        mine = {msrs.TRUNCATED, *(rule.id for rule in fix_ups)}
+        off += [rule for rule in took if rule in mine and rule not in off]
     if any(rule.decides & mask for rule in fix_ups):
         yield from map(Obstacle, off)  # what KVM says of the bit does not count
         return

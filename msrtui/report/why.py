@@ -92,9 +92,17 @@ def _keeps_off(obstacle: Obstacle, reason: Reason, profile: QemuProfile) -> str:
         return f"QEMU {profile.label} does not let {bit_label(word, bit)} migrate"
     if obstacle.rule == models.AUTO_ENABLE:
         return f"{bit_label(word, bit)} must be asked for by name"
-    if obstacle.rule == models.DEPENDENCY:
+    if obstacle.rule == models.XSAVE_COMPONENTS and "component" in obstacle.params:
+        number = obstacle.params["component"]
+        if obstacle.params["owned"]:
+            return f"the guest has XSAVE component {number} in another register"
+        return f"QEMU {profile.label} has no feature that needs XSAVE component {number}"
+    if obstacle.rule in (models.DEPENDENCY, models.XSAVE_COMPONENTS):
         owner = profile.tables.word_by_name[obstacle.params["from"]]
         return f"off because it depends on {names_in(owner, obstacle.params['mask'], 3)}, which is off"
+    if obstacle.rule == models.AMD_ALIASES:
+        owner = profile.tables.word_by_name["FEAT_1_EDX"]
+        return f"QEMU copies it for an AMD guest from 1.EDX, where {bit_label(owner, bit)} is off"
     if obstacle.rule == models.MODEL:
         return "the model does not have it"
     params = {"word": word.name, **obstacle.params}

@@ -225,3 +225,41 @@ def test_the_three_sentences_of_the_article_s_register() -> None:
     assert world.reason("FEAT_ARCH_CAPABILITIES", 0).on
     vmx = world.reason("FEAT_VMX_BASIC", 54)
     assert [each.rule for each in vmx.obstacles] == ["kvm-lacks", "dependency"]
+
+
+def test_an_xsave_component_is_off_with_the_feature_that_owns_it() -> None:
+    world = World(_recording("intel-skylake-bochs-linux6.12"), QemuProfile("10.2"))
+    assert world.reason("FEAT_XSAVE_XCR0_LO", 5).on
+    cpu = parse("host,-avx512f", world.profile)
+    outcome = run(negotiate(world.profile, cpu=cpu), RecordedHost(world.recording)).outcome
+    assert outcome is not None
+    assert outcome.cpu is not None
+    why = reason(outcome.state, outcome.words, outcome.cpu, "FEAT_XSAVE_XCR0_LO", 5)
+    assert (why.on, why.kvm) == (False, True)
+    assert why.obstacles == (Obstacle("xsave-components", {"from": "FEAT_7_0_EBX", "mask": 1 << 16}),)
+
+
+def test_a_component_that_the_kernel_gives_no_guest_is_off_though_kvms_table_has_it() -> None:
+    said = _recording("intel-skylake-bochs-linux6.12")
+    asked = {**said.capabilities, 209: 1}  # KVM_CAP_SYS_ATTRIBUTES
+    world = World(replace(said, capabilities=asked, attributes={(0, 0): RecordedMsr(0, 0b111)}), QemuProfile("7.2"))
+    why = world.reason("FEAT_XSAVE_XCR0_LO", 5)
+    assert (why.on, why.kvm) == (False, True)
+    assert why.obstacles == (Obstacle("xcomp-guest-supp-low"),)
+
+
+def test_the_upper_half_of_a_feature_msr_is_lost_before_4_2_and_that_is_why() -> None:
+    said = _recording("amd-pvm-linux6.18")
+    word = QemuProfile("4.0").tables.word_by_name["FEAT_ARCH_CAPABILITIES"]
+    world = World(said, QemuProfile("4.0", migratable=False)).with_kvm_bit(word, 62, True)
+    assert world.reason("FEAT_ARCH_CAPABILITIES", 62).obstacles == (Obstacle("msr-truncated"),)
+
+
+def test_on_amd_what_is_taken_from_1_edx_is_taken_from_its_copy() -> None:
+    profile = QemuProfile("7.2")
+    cpu = parse("host,-apic", profile)
+    outcome = run(negotiate(profile, cpu=cpu), RecordedHost(_recording("amd-epyc-tcg-linux6.12"))).outcome
+    assert outcome is not None
+    assert outcome.cpu is not None
+    why = reason(outcome.state, outcome.words, outcome.cpu, "FEAT_8000_0001_EDX", 9)
+    assert (why.on, why.kvm, [each.rule for each in why.obstacles]) == (False, True, ["amd-aliases"])
