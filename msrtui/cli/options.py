@@ -27,6 +27,14 @@ class Parser(argparse.ArgumentParser):
         """Options may stand between and after the positional arguments: ``get 0x10a --json HOST``."""
         return self.parse_intermixed_args(args, namespace)
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """What is given as ``--option=--`` is that; Python up to 3.12 makes an empty list of it."""
+        if arg_strings == ["--"] and action.option_strings and action.nargs is None:
+            value = self._get_value(action, "--")
+            self._check_value(action, value)
+            return value
+        return super()._get_values(action, arg_strings)
+
     def _print_message(self, message: str, file: object = None) -> None:
         """Help and version, as everything that is printed: argparse's own way says nothing of a full disk."""
         if message:

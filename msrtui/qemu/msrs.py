@@ -35,6 +35,7 @@ ASKED = rules.register("msr-asked", *_READ)
 NOT_KNOWN = rules.register("msr-not-known", *_READ)
 LIST_NOT_KNOWN = rules.register("msr-list-not-known", *_READ)
 PROCBASED_CTLS2_ADDED = rules.register("procbased-ctls2-added", *_READ)
+PROCBASED_CTLS2_NOT_KNOWN = rules.register("procbased-ctls2-not-known", *_READ)
 CONTROLS_SPLIT = rules.register("vmx-controls-split", *_READ)
 
 TRUNCATED = rules.register("msr-truncated", *_READ)
@@ -132,13 +133,14 @@ class MsrFeature:
 
     ``branch`` is the way through it, unknown where the source does not hold the list. ``kvm`` is KVM's own value,
     ``value`` what QEMU made of it (64 bits); both None where the source does not say. ``lineage`` is every rule on
-    the way.
+    the way. ``unknown`` are bits that could not be decided; they are 0 in ``value``.
     """
 
     branch: Branch
     kvm: int | None
     value: int | None
     lineage: Lineage
+    unknown: int = 0
 
 
 def kvm_arch_get_supported_msr_feature(state: KvmState, index: int) -> Negotiation[MsrFeature]:
@@ -169,9 +171,12 @@ def kvm_arch_get_supported_msr_feature(state: KvmState, index: int) -> Negotiati
         raise QemuExit(f"qemu-system-x86_64: KVM get MSR (index=0x{index:x}) feature failed, {reason}", 1)
     kvm = reply.values[0]
     lineage = [Decision(ASKED, {"index": index}, after=kvm)]
+    unknown = _undecided(state, kvm) if index == MSR_IA32_VMX_PROCBASED_CTLS2 else 0
+    if unknown:
+        lineage.append(Decision(PROCBASED_CTLS2_NOT_KNOWN, {"bits": unknown}, before=kvm, after=kvm))
     value = _post_process(state, index, kvm, lineage)
     yield from lineage
-    return MsrFeature("asked", kvm, value, tuple(lineage))
+    return MsrFeature("asked", kvm, value, tuple(lineage), unknown)
 
 
 def _post_process(state: KvmState, index: int, value: int, lineage: list[Decision]) -> int:
@@ -214,6 +219,16 @@ def forgotten_controls(state: KvmState) -> list[int]:
     if state.profile.version >= (5, 0) and "has_msr_vmx_procbased_ctls2" in state.flags:
         return []
     return [c for c, leaf, sub, reg, bit in _FORGOTTEN if (state.register(leaf, sub, reg) or 0) >> bit & 1]
+
+
+def _undecided(state: KvmState, kvm: int) -> int:
+    """The secondary controls that QEMU may add by KVM's CPUID where the source does not hold that."""
+    version = state.profile.version
+    if state.cpuid is not None or version < WIDE_SINCE:
+        return 0
+    if version >= (5, 0) and "has_msr_vmx_procbased_ctls2" in state.flags:
+        return 0
+    return sum(1 << control for control, *_ in _FORGOTTEN) & ~(kvm >> 32) & ~kvm
 
 
 def _add_what_kvm_forgot(state: KvmState, value: int, lineage: list[Decision]) -> int:

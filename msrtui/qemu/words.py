@@ -51,7 +51,7 @@ class SupportedWord:
     branch: Branch | None
     lineage: Lineage
     unknown: int = 0
-    """Bits that could not be decided (the host's CPUID could not be had); they are 0 in the values."""
+    """Bits that could not be decided (the host's CPUID or KVM's could not be had); they are 0 in the values."""
 
     def unnamed(self) -> int:
         """The supported bits that this QEMU has no name for."""
@@ -84,6 +84,7 @@ def _word(state: KvmState, word: FeatureWord) -> Negotiation[SupportedWord]:
             "kvm_arch_get_supported_msr_feature", kvm_arch_get_supported_msr_feature(state, word.index)
         )
         kvm, supported, lineage, branch = feature.kvm, feature.value, feature.lineage, feature.branch
+        unknown = feature.unknown
     else:
         found = yield from within(
             "kvm_arch_get_supported_cpuid",

@@ -177,6 +177,12 @@ def _host_unknown(step: Decision, _q: QemuProfile) -> str:
     ).format(bits=numbers_in(step.params["bits"]), why=step.params["why"] or _("the source does not hold it"))
 
 
+def _forgotten_unknown(step: Decision, _q: QemuProfile) -> str:
+    return _("cannot be followed in {bits}, which it adds by KVM's CPUID table: the source does not hold that").format(
+        bits=numbers_in(step.params["bits"])
+    )
+
+
 def _guest(step: Decision, qemu: QemuProfile) -> str:
     if step.after is None:
         return _("cannot be followed: the source does not say what a guest gets")
@@ -211,6 +217,7 @@ _DECISIONS: dict[str, _Say] = {
     msrs.NOT_KNOWN: _text("cannot be followed: the source does not hold KVM's answer for {index:#x}"),
     msrs.LIST_NOT_KNOWN: _text("cannot be followed: the source does not say whether KVM lists {index:#x}"),
     msrs.PROCBASED_CTLS2_ADDED: _added,
+    msrs.PROCBASED_CTLS2_NOT_KNOWN: _forgotten_unknown,
     msrs.CONTROLS_SPLIT: _text("keeps the controls that may be 1 (high half) and need not be (low half)"),
     cpuid_table.CPUID_FULL: _text(
         "does not trust {nent} entries that fill the room exactly: asks again with twice the room"

@@ -7,12 +7,15 @@ from typing import Any
 
 from msrtui.qemu.cpuid import HOST_NOT_KNOWN
 from msrtui.qemu.models import GuestWord
+from msrtui.qemu.msrs import PROCBASED_CTLS2_NOT_KNOWN
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.heading import heading_lines
 from msrtui.report.sentences import decision_text
 from msrtui.report.shape import counted, grouped, hexed, wrapped
 from msrtui.report.views import HostView, WordView, kvm_bits, lineage_document
 from msrtui.snapshot.model import About
+
+_NOT_KNOWN = (HOST_NOT_KNOWN, PROCBASED_CTLS2_NOT_KNOWN)
 
 
 # --- for programs ------------------------------------------------------------------------------------------------
@@ -98,7 +101,7 @@ def _table(title: str, words: Sequence[WordView], bits: int, profile: QemuProfil
         if view.ended is not None:
             yield from wrapped(f"KVM lists it and refuses it. {view.ended.text}", "      ", "        ")
         for step in view.lineage:
-            if step.rule == HOST_NOT_KNOWN or (step.before is not None and step.before != step.after):
+            if step.rule in _NOT_KNOWN or (step.before is not None and step.before != step.after):
                 yield from wrapped(decision_text(step, profile), "      ", "        ")
 
 

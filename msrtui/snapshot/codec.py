@@ -121,7 +121,9 @@ def decode_about(document: Mapping[str, Any], leaves: Mapping[tuple[int, int], R
     ``leaves`` are those of its host's CPUID: VENDOR_LEAVES are enough. Raises BadSource.
     """
     try:
-        return _about(document, leaves)
+        about = _about(document, leaves)
+        _probes(document)  # nobody asks for them here; what is wrong in them is wrong all the same
+        return about
     except Wrong as wrong:
         raise BadSource(f"{shown_as} is not a snapshot that can be read: {wrong}.") from None
 

@@ -254,3 +254,8 @@ def test_a_wrong_value_is_repeated_only_as_far_as_it_can_be_read(
     arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert len(fails(capsys, *arguments)) < 400
+
+
+@pytest.mark.parametrize("option", ["--qemu", "--machine", "--irqchip"])
+def test_two_dashes_are_no_value_of_an_option(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fails(capsys, "get", "0x10a", EPYC, f"{option}=--")

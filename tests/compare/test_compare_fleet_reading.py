@@ -53,6 +53,7 @@ Spoil = Callable[[bytes], bytes]
         lambda data: data.replace(b' "made": {', b' "kvm": {}, "made": {'),
         lambda data: data.replace(b' "made": {', b' "k\\u0076m": {}, "made": {'),
         lambda data: data.replace(b' "made": {', b' "made": {"by": {}, "by": {}},\n "was": {'),
+        lambda data: data.replace(b' "made": {', b' "probe": [{}],\n "made": {'),
         lambda data: data[:-3] + b",}\n}\n",
         lambda data: data.replace(b"{", b"[", 1),
         lambda data: data[: len(data) // 2],

@@ -114,17 +114,22 @@ def broken(text: str, chance: random.Random) -> bytes:
         return _bytes_broken(bytearray(text.encode()), chance)
     document = json.loads(text)
     for _ in range(chance.choice((1, 1, 1, 2, 3, 8))):
-        places = list(nodes(document))
-        # what KVM said decides most; rows of tables are many and alike
-        place = chance.choice([at for at in places if len(at) < 4] if chance.random() < 0.5 else places)
-        parent = document
-        for key in place[:-1]:
-            parent = parent[key]
-        _break(parent, place[-1], chance)
+        break_somewhere(document, chance)
     made = json.dumps(document)
     if chance.random() < 0.05:
         made = made.replace('"', '"' + chance.choice(("\\u001b[31m", "\\ud83d", "\\u202e")), chance.randrange(1, 9))
     return made.encode("utf-8", "surrogatepass")
+
+
+def break_somewhere(document: Any, chance: random.Random) -> None:
+    """One thing in a document is not what it should be."""
+    places = list(nodes(document))
+    # what KVM said decides most; rows of tables are many and alike
+    place = chance.choice([at for at in places if len(at) < 4] if chance.random() < 0.5 else places)
+    parent = document
+    for key in place[:-1]:
+        parent = parent[key]
+    _break(parent, place[-1], chance)
 
 
 def _break(parent: Any, key: Any, chance: random.Random) -> None:
@@ -172,13 +177,32 @@ def command_of(chance: random.Random) -> list[str]:
 
 
 def look(path: Path, command: list[str]) -> tuple[int, str, str]:
-    """(exit status, standard output, standard error) of a command on the snapshot. Whatever it raises is a bug."""
-    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
+    """(exit status, standard output, standard error) of a command on the snapshot."""
+    return heard([str(path) if word == HOST else word for word in command])
+
+
+def heard(arguments: list[str]) -> tuple[int, str, str]:
+    """The same of any command. Whatever it raises is a bug."""
+    out = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    err = io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace")
     with redirect_stdout(out), redirect_stderr(err):
-        status = main([str(path) if word == HOST else word for word in command])
-    out.flush()
-    assert isinstance(out.buffer, io.BytesIO)
-    return status, out.buffer.getvalue().decode("utf-8"), err.getvalue()
+        status = main(arguments)
+    return status, _written(out), _written(err)
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    assert isinstance(stream.buffer, io.BytesIO)
+    return stream.buffer.getvalue().decode("utf-8")
+
+
+def sentence(refused: MsrtuiError, most: int = 700) -> str:
+    """What an error says, which is one sentence that moves no cursor, of so many characters at most."""
+    said = str(refused)
+    assert said.isprintable()
+    assert said.endswith((".", ". "))
+    assert len(said) <= most
+    return said
 
 
 def drawn(source: Source, chance: random.Random) -> Iterator[str]:

@@ -323,3 +323,23 @@ def test_the_other_controls_are_never_added_to() -> None:
     for index in (0x48D, 0x48E, 0x48F, 0x490):
         feature = play(kvm_arch_get_supported_msr_feature(_state(index, cpuid=cpuid), index), _value(0)).value()
         assert feature.value == 0
+
+
+@pytest.mark.parametrize(
+    ("label", "flags", "unknown"),
+    [
+        ("4.0", (), 0),
+        ("4.2", ("has_msr_vmx_procbased_ctls2",), 0x8),
+        ("5.2", ("has_msr_vmx_procbased_ctls2",), 0),
+        ("10.2", (), 0x8),
+    ],
+)
+def test_what_would_be_added_by_a_cpuid_table_that_the_source_has_not_is_unknown(
+    label: str, flags: tuple[str, ...], unknown: int
+) -> None:
+    state = KvmState(QemuProfile(label), frozenset(flags), (0x48B,), None)
+    raw = 1 << 32 + 20 | 1 << 32 + 11 | 1 << 12 | 1 << 32 + 16  # of the five all but 3 are decided: 12 must be 1
+    feature = play(kvm_arch_get_supported_msr_feature(state, 0x48B), _value(raw)).value()
+    assert feature.unknown == unknown
+    assert feature.value is not None
+    assert not feature.value & feature.unknown

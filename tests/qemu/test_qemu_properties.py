@@ -27,7 +27,7 @@ from random_kvm import (
 from worlds import mask, number
 
 from msrtui.kvm.recorded import RecordedHost, RecordedList, RecordedTable, Recording
-from msrtui.qemu import models, msrs, rules
+from msrtui.qemu import models, msrs, rules, words
 from msrtui.qemu.cpu_request import parse
 from msrtui.qemu.filtering import INTEL_PT_LEAF, GuestCpu
 from msrtui.qemu.memo import WordMemo
@@ -138,7 +138,7 @@ def _retold(word: SupportedWord, value: int | None) -> Iterator[int | None]:
         assert step.rule in rules.RULES
         if step.before is not None:
             assert step.before == at, (word.word.name, step)
-            assert step.before != step.after or step.rule in (msrs.CONTROLS_SPLIT, "migratable-mask")
+            assert step.before != step.after or step.rule in (msrs.CONTROLS_SPLIT, words.MIGRATABLE_MASK)
         at = step.after
         yield at
     assert at == value
@@ -349,6 +349,14 @@ def test_what_a_source_does_not_say_is_unknown_and_never_wrong(seed: int) -> Non
             assert not (word.supported ^ full.supported) & ~word.unknown, name
 
 
+_SHARED = {
+    "FEAT_7_0_EBX": mask(14),
+    "FEAT_7_1_EDX": mask(21),
+    "FEAT_XSAVE_XCR0_LO": mask(3, 4, 19),
+    "FEAT_XSAVE_XSS_LO": mask(3, 4, 19),
+}
+
+
 # --- more in, more out ---------------------------------------------------------------------------------------------
 @versions
 @given(seed=SEEDS)
@@ -358,8 +366,7 @@ def test_a_bit_more_of_kvms_takes_no_other_from_host(label: str, seed: int) -> N
     profile = random_qemu(chance, label)
     said = random_kvm(chance)
     before = world(said, profile)
-    words = [word for word in profile.tables.words if word.kind == "cpuid"]
-    word = chance.choice(words)
+    word = chance.choice([word for word in profile.tables.words if word.kind == "cpuid"])
     bit = chance.choice(bits_of(word.named_mask) or [0])
     assert said.supported_cpuid is not None
     changed = []
@@ -372,4 +379,6 @@ def test_a_bit_more_of_kvms_takes_no_other_from_host(label: str, seed: int) -> N
     had, has = before.guest(request), after.guest(request)
     for name, guest in has.words.items():
         lost = (had.words[name].value or 0) & ~(guest.value or 0)
+        if number(label) >= (11, 0):  # with both APX and MPX, which share a place in the XSAVE area, both go
+            lost &= ~_SHARED.get(name, 0)
         assert not lost, (word.name, bit, name, hex(lost))
