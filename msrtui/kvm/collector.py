@@ -357,6 +357,8 @@ def cpuid_from_cpuinfo():
         family, model, stepping = (int(facts[name]) for name in ("cpu family", "model", "stepping"))
     except (KeyError, ValueError):
         return {}
+    if not (0 <= family <= 270 and 0 <= model <= 255 and 0 <= stepping <= 15):
+        return {}  # no signature has room for more
     base = min(family, 15)
     signature = stepping | (model & 15) << 4 | base << 8 | (model >> 4) << 16 | (family - base) << 20
     name = [int.from_bytes(vendor[at : at + 4].ljust(4, b"\0"), "little") for at in (0, 4, 8)]

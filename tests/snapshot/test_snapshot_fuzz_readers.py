@@ -5,9 +5,11 @@ Each reader by itself answers or refuses in a sentence; what the commands make o
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -26,6 +28,7 @@ from msrtui.errors import BadSource
 from msrtui.kvm.collector import framed
 from msrtui.kvm.recorded_vcpu import RecordedProbe
 from msrtui.qemu.profile import QemuProfile
+from msrtui.snapshot import remote, ssh
 from msrtui.snapshot.codec import decode, encode, load, read_document
 from msrtui.snapshot.frames import unframe
 from msrtui.snapshot.importers.kvmdump import convert, is_kvmdump
@@ -176,3 +179,35 @@ def test_what_the_decoder_takes_of_kvm_the_published_schema_takes(seed: int) -> 
     data = answered_otherwise(chance.choice(fuzzing.texts()), chance)
     VALID.validate(json.loads(data))
     load(data, "it")
+
+
+# --- over ssh --------------------------------------------------------------------------------------------------------
+NOISE = st.binary(max_size=80) | st.sampled_from(
+    (b"-----BEGIN MSRTUI SNAPSHOT 1 ", b"-----END MSRTUI SNAPSHOT-----", b"\r\n", framed(b"[]").encode()[:-40])
+)
+
+
+@given(before=NOISE, after=NOISE, cuts=st.lists(st.integers(0, 500), max_size=12))
+@few(60)
+async def test_however_what_comes_back_is_cut_the_same_is_heard(before: bytes, after: bytes, cuts: list[int]) -> None:
+    said = before + b"\n" + framed(b'{"a": 1}').encode() + after
+    ears = []
+    for places in (sorted({0, *cuts, len(said)}), (0, len(said))):
+        ear = ssh._Ear(asyncio.get_running_loop())
+        for begin, end in pairwise(places):
+            ear.pipe_data_received(1, said[begin:end])
+        ears.append(ear)
+    assert {ear.snapshot for ear in ears} == {b'{"a": 1}'}
+    assert all(ear.enough.done() for ear in ears)
+
+
+@given(output=st.binary(max_size=300), errors=st.binary(max_size=300), status=st.integers(-20, 260), sudo=st.booleans())
+@few(60)
+def test_whatever_a_host_says_there_is_one_plain_sentence(
+    output: bytes, errors: bytes, status: int, sudo: bool
+) -> None:
+    heard = ssh.Heard(None, False, status, False, False, output, errors)
+    said = remote._why_not(heard, "me@there", remote.RemoteOptions(sudo=sudo))
+    assert said.isprintable()
+    assert said.endswith(".")
+    assert len(said) < 500
