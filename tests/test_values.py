@@ -181,3 +181,10 @@ def test_a_short_command_never_imports_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_no_test_replaces_fields_of_values_the_standard_librarys_way(root: Path) -> None:
+    for path in (root / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == "dataclasses":
+                assert "replace" not in {name.name for name in node.names}, path

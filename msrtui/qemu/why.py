@@ -173,7 +173,7 @@ def _unsupported(state: KvmState, word: SupportedWord, bit: int) -> Iterator[Obs
     table = word.word
     fix_ups = _fix_ups(state, table)
     off = [rule.id for rule in fix_ups if _takes(rule, state, mask)]
-    if not is_control_word(table):  # of what was heard on the way only the steps can tell
+    if not words.is_control_word(table):  # of what was heard on the way only the steps can tell
         took = [step.rule for step in word.lineage if (step.before or 0) & ~(step.after or 0) & mask]
         mine = {msrs.TRUNCATED, *(rule.id for rule in fix_ups)}
         off += [rule for rule in took if rule in mine and rule not in off]

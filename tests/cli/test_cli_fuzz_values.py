@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -20,7 +19,8 @@ from msrtui.host.running import arguments_of
 from msrtui.qemu.cpu_request import CpuRequest, definitions, parse
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels
-from msrtui.snapshot.remote import check_host
+from msrtui.snapshot.destination import check_host
+from msrtui.values import replace
 
 HOST = "amd-pvm-linux6.18"
 NEAR = (

@@ -7,7 +7,6 @@ feature MSR drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
 
@@ -25,6 +24,7 @@ from msrtui.qemu.words import SupportedWord, supported_words
 from msrtui.resources import bundled_hosts
 from msrtui.snapshot.sources import open_source
 from msrtui.transcript.stepper import conclude
+from msrtui.values import dataclass, replace
 
 VERSIONS = labels()
 _TABLES = tuple(map(load, VERSIONS))

@@ -6,7 +6,6 @@ Which rules may set or take a bit is written down here once more, by hand, from 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -33,9 +32,10 @@ from msrtui.qemu.filtering import INTEL_PT_LEAF, GuestCpu
 from msrtui.qemu.memo import WordMemo
 from msrtui.qemu.negotiation import Decision, Lineage, QemuExit
 from msrtui.qemu.profile import QemuProfile
-from msrtui.qemu.why import is_control_word, reason
-from msrtui.qemu.words import SupportedWord, bits_of, supported_words
+from msrtui.qemu.why import reason
+from msrtui.qemu.words import SupportedWord, bits_of, is_control_word, supported_words
 from msrtui.transcript.stepper import conclude
+from msrtui.values import replace
 
 SEEDS = st.integers(0, 2**40)
 ALL32, ALL64 = (1 << 32) - 1, (1 << 64) - 1
