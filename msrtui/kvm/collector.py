@@ -472,13 +472,14 @@ def cpu_identity(table):
     base, model = signature >> 8 & 15, signature >> 4 & 15
     if base in (6, 15):
         model |= signature >> 12 & 0xF0
-    brand = [word for leaf in (2, 3, 4) for word in table.get((0x80000000 + leaf, 0), ())]
+    # a name of up to 32 letters leaves the last of its three leaves zero, and such leaves are not kept
+    brand = [word for leaf in (2, 3, 4) for word in table.get((0x80000000 + leaf, 0), (0, 0, 0, 0))]
     return {
         "vendor": _text_of(ebx, edx, ecx) or None,
         "family": (base + (signature >> 20 & 0xFF if base == 15 else 0)) if signature else None,
         "model": model if signature else None,
         "stepping": signature & 15 if signature else None,
-        "name": (_text_of(*brand) or None) if len(brand) == 12 else None,
+        "name": _text_of(*brand) or None,
     }
 
 

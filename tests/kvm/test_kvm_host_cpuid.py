@@ -112,3 +112,11 @@ def test_where_executable_memory_is_refused_cpuinfo_is_asked(monkeypatch: pytest
     assert registers is not None
     assert unknown is None
     assert "refused" in why
+
+
+def test_a_cpus_name_of_two_leaves_is_known_where_the_third_that_is_zero_was_not_kept() -> None:
+    name = b"AMD EPYC Processor".ljust(32, b"\0")
+    words = [int.from_bytes(name[at : at + 4], "little") for at in range(0, 32, 4)]
+    table = {(0x80000002, 0): tuple(words[:4]), (0x80000003, 0): tuple(words[4:])}
+    assert collector.cpu_identity(table)["name"] == "AMD EPYC Processor"
+    assert collector.cpu_identity({})["name"] is None
