@@ -16,10 +16,18 @@ from hypothesis import strategies as st
 from msrtui.errors import BadSource
 from msrtui.kvm.collector import plain
 from msrtui.kvm.recorded import RecordedHost
-from msrtui.kvm.requests import GetMsrFeatureIndexList, GetMsrIndexList, GetMsrs, GetSupportedCpuid
+from msrtui.kvm.requests import (
+    GetDeviceAttr,
+    GetMsrFeatureIndexList,
+    GetMsrIndexList,
+    GetMsrs,
+    GetSupportedCpuid,
+    ValueReply,
+)
 from msrtui.qemu.conversation import negotiate
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.codec import load
+from msrtui.snapshot.importers.kvmdump import convert
 from msrtui.snapshot.model import SavedHost
 from msrtui.transcript.stepper import run
 
@@ -300,3 +308,22 @@ def test_any_bytes_are_refused_in_one_sentence(data: bytes) -> None:
     with pytest.raises(BadSource) as refusal:
         load(data, "the capture")
     assert str(refusal.value).isprintable()
+
+
+# --- what newer captures hold ---------------------------------------------------------------------------------------
+def test_what_a_newer_capture_asked_more_is_taken_and_what_an_older_did_not_ask_is_read_as_refused(
+    captures: tuple[Path, ...],
+) -> None:
+    document = json.loads(next(path for path in captures if "skylake-bochs-linux7" in path.name).read_text())
+    assert "xcomp_guest_supp" not in document["kvm"]
+    assert _xcr0(document).errno == 6  # ENXIO
+    document["kvm"]["xcomp_guest_supp"] = {"ret": 0, "value": "0xe7"}
+    assert _xcr0(document) == ValueReply(0, None, 0xE7)
+    document["kvm"]["xcomp_guest_supp"] = {"ret": -1, "errno": 22, "error": "Invalid argument"}
+    assert _xcr0(document).errno == 22
+    more = convert({**document, "kvm": {**document["kvm"], "mce_cap_supported": {"ret": 0, "value": "0x9000500"}}})
+    assert more["kvm"]["mce_cap_supported"] == {"result": 0, "value": "0x9000500"}
+
+
+def _xcr0(document: dict[str, Any]) -> ValueReply:
+    return RecordedHost(load(json.dumps(document).encode(), "it").recording).ask(GetDeviceAttr(0, 0))

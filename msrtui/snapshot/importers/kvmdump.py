@@ -17,6 +17,7 @@ from msrtui.snapshot.strict import Wrong, hex_member, hexadecimal, integer, memb
 FORMAT = 1
 GENERATOR = "kvmdump"
 ROW_LIMIT = 4096
+_TABLES = ("supported_cpuid", "emulated_cpuid", "supported_hv_cpuid")
 _REGISTERS = ("eax", "ebx", "ecx", "edx")
 
 
@@ -109,8 +110,10 @@ def _kvm(raw: Mapping[str, Any]) -> dict[str, Any]:
     opened = member(kvm, "open", "$.kvm")
     if opened.get("ok") is not True:
         return {"open": _refused(integer(opened, "errno", "$.kvm.open"))}
-    # kvmdump never asked this one; it is read as refused, as on kernels that lack it
+    # older captures did not ask this one; it is read as refused, as on kernels that lack it
     attribute = {**_refused(ENXIO), "assumed": "kvmdump did not ask for it"}
+    if "xcomp_guest_supp" in kvm:
+        attribute = _value(kvm, "xcomp_guest_supp")
     return {
         "open": {"result": 0},
         "api_version": {"result": integer(kvm, "api_version", "$.kvm")},
@@ -118,13 +121,22 @@ def _kvm(raw: Mapping[str, Any]) -> dict[str, Any]:
         "msr_index_list": _list(kvm, "msr_index_list"),
         "msr_feature_index_list": _list(kvm, "msr_feature_index_list"),
         "feature_msrs": _msrs(kvm),
-        **{key: _table(kvm, key) for key in ("supported_cpuid", "emulated_cpuid") if key in kvm},
+        **{key: _table(kvm, key) for key in _TABLES if key in kvm},
+        **({"mce_cap_supported": _value(kvm, "mce_cap_supported")} if "mce_cap_supported" in kvm else {}),
         "device_attrs": [{"group": KVM_X86_GRP_SYSTEM, "attr": KVM_X86_XCOMP_GUEST_SUPP, **attribute}],
     }
 
 
 def _refused(errno: int) -> dict[str, Any]:
     return {"result": -1, "errno": errno, "error": errno_name(errno)}
+
+
+def _value(kvm: Mapping[str, Any], key: str) -> dict[str, Any]:
+    at = f"$.kvm.{key}"
+    raw = member(kvm, key, "$.kvm")
+    if (result := integer(raw, "ret", at)) < 0:
+        return _refused(integer(raw, "errno", at))
+    return {"result": result, "value": hex(hex_member(raw, "value", at, 64))}
 
 
 def _capabilities(kvm: Mapping[str, Any]) -> dict[str, Any]:
