@@ -12,6 +12,7 @@ from msrtui.kvm.readings import HostLeaf, read_feature_msrs
 from msrtui.kvm.requests import MsrsReply
 from msrtui.qemu.cpu_request import parse, profile_for
 from msrtui.qemu.profile import QemuProfile
+from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import Source
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
@@ -105,11 +106,18 @@ class Exploration:
         self.reader.stand_at(place)
         self._moved()
 
-    def again(self) -> None:
-        """Forget what KVM said and begin at the start: each step is a question again."""
+    def again(self, about: About | None = None) -> None:
+        """Forget what KVM said and begin at the start: each step is a question again.
+
+        ``about`` is what is known of this machine by now: a module that was reloaded may have other parameters.
+        """
         self.reader.again()
         self.hearing = object()
         self._failures_told = 0
+        if about is not None:
+            source = self.session.source
+            known = replace(about, cpu=about.cpu or source.about.cpu)
+            self._session = replace(self.session, source=replace(source, about=known))
         self._moved(values_read={}, queries={}, others=(), leaves={}, asked_at=None, start=None, linted=None, taken=())
 
     def _moved(self, **changes: Any) -> None:

@@ -35,6 +35,22 @@ def test_a_module_that_was_reloaded_gone_or_new_is_named(modules: Path, tmp_path
     assert reloaded(before, mark(str(device))) == "/dev/kvm is gone, kvm_amd was reloaded, kvm_intel is new"
 
 
+def test_the_node_that_comes_back_with_its_module_is_not_told_of_beside_it(modules: Path, tmp_path: Path) -> None:
+    device = tmp_path / "kvm"
+    device.write_text("")
+    before = mark(str(device))
+    (tmp_path / "taken").write_text("")  # so that the next one has another inode
+    device.rename(tmp_path / "other")
+    device.write_text("")
+    assert reloaded(before, mark(str(device))) == "/dev/kvm was made anew"
+    for name in ("kvm", "kvm_amd"):
+        (modules / name).rename(tmp_path / f"old-{name}")
+    assert reloaded(before, mark(str(device))) == "kvm and kvm_amd are gone"
+    for name in ("kvm", "kvm_amd"):
+        (modules / name).mkdir()
+    assert reloaded(before, mark(str(device))) == "kvm and kvm_amd were reloaded"
+
+
 @pytest.mark.live
 def test_asking_kvm_is_no_reload(live_kvm: LiveHost) -> None:
     before = mark()

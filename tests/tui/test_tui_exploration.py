@@ -13,6 +13,7 @@ from msrtui.lines import Line
 from msrtui.qemu.conversation import negotiate
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels
+from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import open_source
 from msrtui.transcript.stepper import run
 from msrtui.tui.exploration import Exploration
@@ -93,6 +94,16 @@ def test_what_is_learned_beside_a_move_ends_nothing_that_was_said(epyc: Explorat
     assert epyc.session.asked_at is None, "a saved host has its own time"
     epyc.changed_since("12:00", "kvm_amd was reloaded")
     assert epyc.session.notice == "Since 12:00 kvm_amd was reloaded:  r  asks everything again."
+
+
+def test_asked_again_what_was_known_of_the_machine_is_known_anew(epyc: Exploration) -> None:
+    epyc.cpu_named("A CPU")
+    now = About(kernel="7.0", parameters={"kvm_amd": {"nested": "0"}})
+    epyc.again(now)
+    about = epyc.session.source.about
+    assert (about.cpu, about.kernel, about.parameters) == ("A CPU", "7.0", {"kvm_amd": {"nested": "0"}})
+    epyc.again()
+    assert epyc.session.source.about == about
 
 
 def test_when_a_live_kvm_was_asked_is_said_once_until_it_is_asked_again() -> None:

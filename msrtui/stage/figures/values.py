@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msrtui.values import dataclass
 
 from msrtui.catalog import names_of
 from msrtui.explain.naming import register_label

@@ -16,7 +16,7 @@ from textual.widget import Widget
 from msrtui.errors import BadRequest
 from msrtui.host.reload import mark, reloaded
 from msrtui.qemu.profile import QemuProfile
-from msrtui.snapshot.sources import Source
+from msrtui.snapshot.sources import Source, live_source
 from msrtui.tui.exploration import Exploration
 from msrtui.tui.keymap import KEYMAP, Key
 from msrtui.tui.permits import permits_of
@@ -179,9 +179,11 @@ class ExplorerScreen(Questions, Errands, Background):
 
     def action_again(self) -> None:
         """Forget what KVM said and begin at the start: each step is a question again."""
+        about = None
         if self.exploration.session.source.live:
             self._mark, self._since = mark(), time.strftime("%H:%M")
-        self._do(self.exploration.again)
+            about = live_source().about
+        self._do(lambda: self.exploration.again(about))
 
     def action_migratable(self) -> None:
         """The second argument of x86_cpu_get_supported_feature_word, on or off; worked out from what was heard."""
