@@ -33,6 +33,9 @@ class Place(NamedTuple):
     register: str
 
 
+_BY_STATE = (Place(XSAVE_LEAF, 0, "EBX"), Place(XSAVE_LEAF, 1, "EBX"))
+
+
 class Changed(NamedTuple):
     """A register that KVM keeps otherwise than it was set; ``put`` or ``got`` is None where the leaf is not there."""
 
@@ -44,6 +47,14 @@ class Changed(NamedTuple):
     def dropped(self) -> int:
         """The bits that were set and are gone."""
         return (self.put or 0) & ~(self.got or 0)
+
+    @property
+    def follows_state(self) -> bool:
+        """Whether every KVM works this register out itself: an XSAVE area's size, by the vCPU's own XCR0 and XSS.
+
+        Source: arch/x86/kvm/cpuid.c kvm_update_cpuid_runtime.
+        """
+        return self.place in _BY_STATE
 
     @property
     def added(self) -> int:

@@ -93,9 +93,11 @@ def _round_trip(result: ProbeResult) -> Iterator[str]:
     if result.got is None:
         yield "  What KVM keeps of it is not known."
         return
-    changed = result.changed
+    own = [each for each in result.changed if each.follows_state]
+    changed = [each for each in result.changed if not each.follows_state]
     if not changed:
         yield "  KVM_GET_CPUID2: the same. KVM keeps what it is given."
+        yield from _of_its_own(own)
         return
     said = (
         f"KVM_GET_CPUID2: {counted(len(changed), 'register', 'registers')} otherwise. KVM changes what QEMU asks for."
@@ -118,6 +120,15 @@ def _round_trip(result: ProbeResult) -> Iterator[str]:
     if others:
         said = f"and {counted(len(others), 'register', 'registers')} without feature bits: "
         yield from wrapped(said + ", ".join(map(_place, others)), "  ", "      ")
+    yield from _of_its_own(own)
+
+
+def _of_its_own(own: list[Changed]) -> Iterator[str]:
+    if own:
+        said = (
+            f"{', '.join(map(_place, own))} every KVM works out itself: the size of the XSAVE area as the vCPU is now."
+        )
+        yield from wrapped(said, "  ", "  ")
 
 
 def _place(changed: Changed) -> str:

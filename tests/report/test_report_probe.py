@@ -84,6 +84,23 @@ def test_a_kvm_that_keeps_the_cpuid_is_said_to() -> None:
     )
 
 
+def test_the_size_of_the_xsave_area_that_every_kvm_works_out_is_no_change_of_what_was_asked() -> None:
+    def keep(entries: tuple[CpuidEntry, ...]) -> tuple[CpuidEntry, ...]:
+        return (*entries, CpuidEntry(0xD, 0, 1, 0, 0x240, 0, 0), CpuidEntry(0xD, 1, 1, 0, 0x240, 0, 0))
+
+    text = " ".join(probe_text("x", About(), _probed(Vcpu(SOURCE.answerer, keep))).split())
+    assert "KVM_GET_CPUID2: the same. KVM keeps what it is given." in text
+    assert "0dh.0 EBX, 0dh.1 EBX every KVM works out itself: the size of the XSAVE area" in text
+
+    def change(entries: tuple[CpuidEntry, ...]) -> tuple[CpuidEntry, ...]:
+        return tuple(e._replace(ecx=e.ecx ^ 1) if e.function == 2 else e for e in keep(entries))
+
+    text = " ".join(probe_text("x", About(), _probed(Vcpu(SOURCE.answerer, change))).split())
+    assert "KVM_GET_CPUID2: 1 register otherwise. KVM changes what QEMU asks for." in text
+    assert "and 1 register without feature bits: 02h.0 ECX" in text
+    assert "0dh.0 EBX, 0dh.1 EBX every KVM works out itself" in text
+
+
 def test_registers_without_features_are_named_on_one_line() -> None:
     def keep(entries: tuple[CpuidEntry, ...]) -> tuple[CpuidEntry, ...]:
         return tuple(e._replace(eax=e.eax ^ 1, ebx=e.ebx ^ 1) if e.function == 2 else e for e in entries)
