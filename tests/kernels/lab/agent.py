@@ -63,8 +63,11 @@ def start(request: Request) -> Request:
 
 
 def wait(request: Request) -> Request:
-    """The end of a command that was started."""
-    return {"status": children.pop(request["pid"]).wait()}
+    """The end of a command that was started; with ``kill`` it is ended first."""
+    child = children.pop(request["pid"])
+    if request["kill"]:
+        child.kill()
+    return {"status": child.wait(request["seconds"])}
 
 
 def settings(request: Request) -> Request:
