@@ -24,9 +24,9 @@ ROOT = HERE.parents[1]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test here is one of ``kernels``, and a boot may take minutes; those of a machine stay together."""
+    """Every test here that boots something is one of ``kernels``; a boot may take minutes."""
     for item in items:
-        if HERE in item.path.parents:
+        if HERE in item.path.parents and isinstance(item, pytest.Function) and {"host", "boot"} & {*item.fixturenames}:
             item.add_marker("kernels")
             item.add_marker(pytest.mark.timeout(3600))
 
