@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from msrtui.values import dataclass
-
 from msrtui.catalog import names_of
 from msrtui.explain.naming import register_label
 from msrtui.language import say as _
@@ -14,6 +12,7 @@ from msrtui.report.shape import grouped
 from msrtui.stage.figures.parts import Room, bit_numbers, bits_by_four, filled, spread
 from msrtui.stage.talk import Scene
 from msrtui.stage.telling import Told, looked_at_msr
+from msrtui.values import dataclass
 
 _LABEL = 12
 
