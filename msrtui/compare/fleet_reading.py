@@ -22,7 +22,7 @@ from msrtui.qemu.both_ways import BothWays, Guests
 from msrtui.qemu.conversation import Outcome, negotiate
 from msrtui.qemu.cpu_request import CpuRequest, parse, profile_for
 from msrtui.qemu.memo import WordMemo, answered
-from msrtui.qemu.models import XSAVE_BIT
+from msrtui.qemu.models import XSAVE_BIT, set_behind_the_filter
 from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import FeatureWord
@@ -187,7 +187,7 @@ def behaviour_of(outcome: Outcome, request: CpuRequest, kept: dict[Any, Any] | N
         if request.takes_all:
             # without XSAVE no guest sees which components there would be
             needs.append((0, 0) if unseen else _has(guest, word))
-            offers.append(_passes(outcome, word))
+            offers.append(_passes(outcome, guest, word))
         else:
             needs.append(_taken(guest, word))
             offers.append((every(word), every(word)) if unseen else _taken(guest, word))
@@ -242,8 +242,9 @@ def _taken(guest: BothWays, word: FeatureWord) -> Bits:
     return low & high, low | high
 
 
-def _passes(outcome: Outcome, word: FeatureWord) -> Bits:
+def _passes(outcome: Outcome, guest: BothWays, word: FeatureWord) -> Bits:
     found = outcome.words[word.name]
     if found.supported is None:
         return 0, every(word)
-    return found.supported & ~found.unknown, found.supported | found.unknown
+    low, high = (set_behind_the_filter(cpu.words[word.name]) for cpu in guest)
+    return found.supported & ~found.unknown | low & high, found.supported | found.unknown | low | high

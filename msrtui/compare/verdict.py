@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from msrtui.compare.side import Side, newest_name
-from msrtui.qemu.models import XSAVE_BIT
+from msrtui.qemu.models import XSAVE_BIT, set_behind_the_filter
 from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.words import bits_of, is_control_word
@@ -131,7 +131,12 @@ def _lacked_of_all(source: Side, target: Side, name: str, every: int) -> tuple[i
         return has, may_have
     if found.supported is None:
         return 0, may_have
-    return has & ~(found.supported | found.unknown), may_have & ~(found.supported & ~found.unknown)
+    low, high = (set_behind_the_filter(word) for word in target.guest_words[name])
+    offered, may_be_offered = (
+        found.supported & ~found.unknown | low & high,
+        found.supported | found.unknown | low | high,
+    )
+    return has & ~may_be_offered, may_have & ~offered
 
 
 def _lacked_of_model(source: Side, target: Side, name: str, every: int) -> tuple[int, int]:

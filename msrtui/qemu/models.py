@@ -333,6 +333,12 @@ def _cpu_pm(state: KvmState, cpu: Cpu) -> None:
             cpu.change(CPU_PM, name, cpu.values[name] | 1 << bit)
 
 
+def set_behind_the_filter(word: GuestWord) -> int:
+    """The bits that cpu-pm=on sets when everything else is done, whether KVM has them or not (6.0 and later)."""
+    last = word.lineage[-1] if word.lineage else None
+    return (last.after or 0) & ~(last.before or 0) if last is not None and last.rule == CPU_PM else 0
+
+
 def with_guest_lineage(lineage: Lineage, guest: GuestWord) -> Lineage:
     """The whole way of a word: as supported, then as the guest gets it."""
     return (*lineage, *(replace(step, sets={}) for step in guest.lineage))

@@ -60,6 +60,7 @@ def both(snapshots: list[bytes], qemu: QemuProfile, cpu: str) -> tuple[Reader, l
         (QemuProfile("7.2", migratable=False), "host"),
         (QemuProfile("10.0"), "host,-xsave"),
         (QemuProfile("5.2"), "host,+vmx,enforce"),
+        (QemuProfile("7.2", machine="q35", cpu_pm=True), "host"),
         (QemuProfile("10.2"), "EPYC"),
         (QemuProfile("7.2"), "Skylake-Server-v1"),
         (QemuProfile("8.2"), "qemu64,enforce"),

@@ -81,6 +81,22 @@ def test_a_guest_can_move_to_where_it_is() -> None:
             assert (verdict.answer, verdict.reasons, verdict.warnings) == ("can", (), ())
 
 
+def test_what_cpu_pm_sets_behind_the_filter_is_set_where_the_guest_goes_too() -> None:
+    source = open_source("amd-epyc-tcg-linux6.12")
+    assert isinstance(source.answerer, RecordedHost)
+    said = source.answerer.recording
+    no_mwait = replace(said, capabilities={**said.capabilities, 143: 0})  # KVM_CAP_X86_DISABLE_EXITS
+    source = replace(source, answerer=RecordedHost(no_mwait))
+    profile = QemuProfile("7.2", machine="q35", cpu_pm=True)
+    here, there = (side_of(source, profile) for _ in range(2))
+    assert here.guest is not None
+    assert (here.guest.low.words["FEAT_1_ECX"].value or 0) >> 3 & 1
+    assert not (here.words["FEAT_1_ECX"].supported or 0) >> 3 & 1
+    assert can_move(here, there).answer == "can"
+    without = side_of(source, QemuProfile("7.2", machine="q35"))
+    assert [(reason.word.name, reason.bit) for reason in can_move(here, without).reasons] == [("FEAT_1_ECX", 3)]
+
+
 def test_what_is_switched_off_is_not_missed() -> None:
     cpu = "host,-rdctl-no,-mds-no"
     reasons = can_move(side(EPYC, cpu=cpu), side(SKYLAKE, cpu=cpu)).reasons

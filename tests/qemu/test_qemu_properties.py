@@ -28,6 +28,7 @@ from worlds import mask, number
 from msrtui.kvm.recorded import RecordedHost, RecordedList, RecordedTable, Recording
 from msrtui.qemu import models, msrs, rules, words
 from msrtui.qemu.cpu_request import parse
+from msrtui.qemu.cpuid import get_supported_cpuid
 from msrtui.qemu.filtering import INTEL_PT_LEAF, GuestCpu
 from msrtui.qemu.memo import WordMemo
 from msrtui.qemu.negotiation import Decision, Lineage, QemuExit
@@ -305,6 +306,7 @@ def test_a_leaf_that_is_there_twice_is_the_first_one(seed: int) -> None:
     assert made.said.supported_cpuid is not None
     other = tuple(entry._replace(eax=0, ebx=0, ecx=0, edx=0) for entry in made.said.supported_cpuid.entries)
     twice = replace(made.said, supported_cpuid=RecordedTable((*made.said.supported_cpuid.entries, *other)))
+    assert conclude(get_supported_cpuid(), RecordedHost(twice)) == made.state.cpuid
     assert world(twice, made.profile).words == made.words
 
 
