@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from random import Random
 from xml.etree import ElementTree
 
@@ -23,6 +22,7 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.report.baseline import libvirt_xml
 from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import Source
+from msrtui.values import replace
 
 SEEDS = st.integers(0, 2**40)
 

@@ -28,7 +28,7 @@ from worlds import mask, number
 from msrtui.kvm.recorded import RecordedHost, RecordedList, RecordedTable, Recording
 from msrtui.qemu import models, msrs, rules, words
 from msrtui.qemu.cpu_request import parse
-from msrtui.qemu.cpuid import get_supported_cpuid
+from msrtui.qemu.cpuid_table import get_supported_cpuid
 from msrtui.qemu.filtering import INTEL_PT_LEAF, GuestCpu
 from msrtui.qemu.memo import WordMemo
 from msrtui.qemu.negotiation import Decision, Lineage, QemuExit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -22,6 +21,7 @@ from msrtui.report.trace import event_document
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import state_at
 from msrtui.transcript.stepper import Stepper, conclude, run
+from msrtui.values import replace
 
 SEEDS = st.integers(0, 2**40)
 
