@@ -104,7 +104,11 @@ def _ask_process(path: str, options: Sequence[str], questions: Callable[[QMPClie
     try:
         qemu = _Process(program(path), options, theirs)
         theirs.close()
-        return asyncio.run(_conversation(ours, qemu, questions))
+        conversation = _conversation(ours, qemu, questions)
+        try:
+            return asyncio.run(conversation)
+        finally:
+            conversation.close()  # Ctrl+C may come before it has begun, and Python would print a warning
     except _Failed as failed:
         said = failed.what if qemu is None else _after(failed, qemu)
         raise OracleFailed(f"{plain(path)} {said}.") from None

@@ -101,7 +101,11 @@ def capture_hosts(
             cancel_when_told()
             return await _all(hosts, options, done)
 
-        return asyncio.run(every())
+        capturing = every()
+        try:
+            return asyncio.run(capturing)
+        finally:
+            capturing.close()  # Ctrl+C may come before it has begun, and Python would print a warning
 
 
 async def _all(hosts: Sequence[str], options: RemoteOptions, done: Callable[[Captured], None]) -> list[Captured]:
