@@ -19,11 +19,8 @@ import psutil
 import pytest
 from far_hosts import ASKED, REASONS, ROOT, SHELLS, Far, running
 
-from msrtui.errors import BadRequest
 from msrtui.kvm import collector
 from msrtui.snapshot import codec, remote, ssh
-from msrtui.snapshot.destination import by_hand, check_host, destination
-from msrtui.snapshot.guard import Guard
 from msrtui.snapshot.remote import Captured, RemoteOptions, capture_hosts, remote_command
 
 
@@ -291,29 +288,6 @@ def test_ctrl_c_ends_every_ssh_and_is_passed_on_and_so_does_who_kills_us(
         _wait_for_end_of(group)
 
 
-def test_the_guard_leaves_alone_what_was_told_to_be_gone_and_goes_when_nothing_is_left(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "hold")
-    hold = os.open(tmp_path / "hold", os.O_RDWR)
-    holding = [subprocess.Popen(["cat", str(tmp_path / "hold")], start_new_session=True) for _ in range(3)]
-    numbers = [each.pid for each in holding]
-    with Guard() as guard:
-        shell = guard._shell
-        for number in numbers:
-            guard.begun(number)
-        guard.ended(numbers[1])
-    assert shell is not None
-    assert shell.returncode is not None
-    assert [holding[0].wait(), holding[2].wait()] == [-signal.SIGTERM] * 2
-    assert holding[1].poll() is None
-    with Guard() as guard:
-        guard.begun(numbers[1])
-        guard.ended(numbers[1])
-    assert holding[1].poll() is None
-    holding[1].kill()
-    holding[1].wait()
-    os.close(hold)
-
-
 async def test_what_outlives_ssh_is_neither_waited_for_nor_ended(tmp_path: Path) -> None:
     for name in ("call", "answer"):
         os.mkfifo(tmp_path / name)
@@ -359,42 +333,6 @@ async def test_of_much_that_is_said_the_end_is_kept() -> None:
     assert heard.output.endswith(b"end\n")
 
 
-# --- which host ------------------------------------------------------------------------------------------------------
-GOOD = """
-h u@h u@h@h 10.0.0.1 fe80::1%eth0 AD\\u@h vm$@h a/b größe
-ssh://h ssh://u@h ssh://h:22 ssh://u:pw@h:22 ssh://u%40d@h/ ssh://[h]:22
-"""
-IN_BRACKETS = {
-    "[::1]": ((), "::1"),
-    "u@[::1]": ((), "u@::1"),
-    "ssh://[::1]": ((), "::1"),
-    "ssh://u@[::1]:02222/": (("-p", "2222"), "u@::1"),
-    "ssh://u%40d@[2001:db8::7]:22": (("-p", "22"), "u@d@2001:db8::7"),
-    "ssh://[fe80::1%25eth0]": ((), "fe80::1%eth0"),
-    "[fe80::1%eth0]": ((), "fe80::1%eth0"),
-}
-BAD = """
--h -oProxyCommand=x u@-oProxyCommand=x -l@h @h u@ u@-h h;id $(id) h`id` u'@h u;id@h h|x h\\x h{a,b}
-ssh:// ssh://-h ssh://u@-h ssh://-u@h ssh://%2Du@h ssh://%0a@h ssh://u@ ssh://@h ssh://h: ssh://h:x ssh://h:0 ssh://h/x
-ssh://a@b@h ssh://h$x ssh://%27@h ssh://::1 ssh://[] ssh://[ ssh://[::1 ssh://[::1]x ssh://[::1]: ssh://[::1]:0
-ssh://[-oX] ssh://[x:y] ssh://[::1%$(id)] [::1%;id] ssh://-u@[::1] ssh://@[::1] -u@[::1] ssh://[::1]/x ssh://[[::1]]
-"""
-UNSEEN = ["", " ", "h h", "h\t", "h\nx", "h\x1b[31m", "h\u202eg", "h\u00a0", "h\udc80"]
-
-
-@pytest.mark.parametrize("host", GOOD.split())
-def test_a_destination_that_ssh_takes_is_passed_as_it_is(host: str) -> None:
-    assert check_host(host) is host
-    assert destination(host) == ((), host)
-
-
-@pytest.mark.parametrize(("host", "told"), IN_BRACKETS.items())
-def test_an_address_in_brackets_is_told_as_openssh_knows_it(host: str, told: tuple[tuple[str, ...], str]) -> None:
-    assert check_host(host) is host
-    assert destination(host) == told
-    assert by_hand(host) == " ".join((*told[0], told[1]))
-
-
 def test_a_host_is_reached_by_its_ipv6_address(far: Far, missing: Callable[[str], NoReturn]) -> None:
     try:
         socket.create_connection(("::1", far.port)).close()
@@ -405,16 +343,6 @@ def test_a_host_is_reached_by_its_ipv6_address(far: Far, missing: Callable[[str]
     for host in (f"ssh://[::1]:{far.port}", f"ssh://{user}@[::1]:{far.port}/", "[::1]", f"{user}@[::1]"):
         assert far.take(host)["kvm"] == local["kvm"]
     assert "(ssh: connect to host ::1 port 1: " in far.reason("ssh://[::1]:1")
-
-
-@pytest.mark.parametrize("host", BAD.split() + UNSEEN)
-def test_what_could_be_an_option_or_reach_a_shell_is_refused(host: str) -> None:
-    with pytest.raises(BadRequest) as refused:
-        check_host(host)
-    assert str(refused.value).isprintable()
-    (captured,) = capture_hosts([host], RemoteOptions())
-    assert captured.reason == str(refused.value)
-    assert captured.host.isprintable()
 
 
 def test_a_key_of_the_sentences_is_never_a_host_s_own_word() -> None:
