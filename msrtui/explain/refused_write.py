@@ -16,6 +16,7 @@ from msrtui.explain.messages import FailedToSetMsr
 from msrtui.explain.naming import feature_names, label, named_bits, refused_bits
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import labels
+from msrtui.qemu.words import HIDDEN_FROM_AMD_SINCE
 
 if TYPE_CHECKING:
     from msrtui.explain.on_host import Host, RefusedHere
@@ -250,12 +251,15 @@ def _arch_capabilities(here: RefusedHere | None) -> Iterator[Remedy]:
         base = "host" if here is None else here.guest.request.text
         params = {"cpu": f"{base},-arch-capabilities", "names": names, "since": since}
         yield Remedy("cpu-without", "mitigations", LIKELY, params)
-    if here is None or _writes_zero(here.host, QemuProfile(label=_HIDES_FROM_AMD), here.host.cpu):
+    if here is None or _writes_zero(here.host, _hides_from_amd(), here.host.cpu):
         yield Remedy("machine-type", "guest-restart", LIKELY, {"version": "10.1"})
     yield Remedy("ignore-msrs", "hides-refusals", LIKELY, {})
 
 
-_HIDES_FROM_AMD = "10.2"
+def _hides_from_amd() -> QemuProfile:
+    """The oldest QEMU known here that hides ARCH_CAPABILITIES from AMD guests."""
+    profiles = map(QemuProfile, labels())
+    return next(each for each in profiles if each.version >= HIDDEN_FROM_AMD_SINCE)
 
 
 def _writes_zero(host: Host, profile: QemuProfile, cpu: str) -> bool:

@@ -68,7 +68,7 @@ def find_qemu() -> Qemu:
         return qemu
     seen = f" (process {refused[0]} looks like one, but may not be asked by you)" if refused else ""
     raise BadRequest(
-        f"No QEMU that could be asked for its version runs or is installed here{seen}; name one: --qemu 10.2."
+        f"No QEMU that could be asked for its version runs or is installed here{seen}; name one with --qemu VERSION."
     )
 
 

@@ -133,8 +133,7 @@ def describe(tables: Tables, name: str, bit: int) -> str:
 
 
 def _place(tables: Tables, word: FeatureWord) -> str:
-    major, minor = (int(part) for part in tables.label.split("."))
-    if (major, minor) >= (10, 2):
+    if tables.version >= (10, 2):
         return word.where
     if word.kind == "msr":
         return f"MSR({word.index:02X}H)"

@@ -129,6 +129,7 @@ SPECIAL_CASES = (
     _case("sgxlc-needs-pc-machine", "FEAT_7_0_ECX", 1 << 30, (9, 0), lambda state: not state.profile.pc_machine),
 )
 """For the filter and the expansion alike: SGX needs a machine that can have it."""
+HIDDEN_FROM_AMD_SINCE = (10, 1)
 RAS_NEEDS_AMD = "ras-needs-amd"
 HIDDEN_FROM_AMD = "arch-capabilities-hidden-from-amd"
 EXPANSION_CASES = (
@@ -137,7 +138,7 @@ EXPANSION_CASES = (
         HIDDEN_FROM_AMD,
         "FEAT_7_0_EDX",
         1 << 29,
-        (10, 1),
+        HIDDEN_FROM_AMD_SINCE,
         # x-arch-cap-always-on is the compatibility property of machine types up to 10.0
         lambda state: state.amd and not state.profile.machine_at_most((10, 0)),
     ),

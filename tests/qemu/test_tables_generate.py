@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from msrtui.errors import BadSource
+from msrtui.qemu import tables
 from msrtui.qemu.tables.generate.__main__ import main
 from msrtui.qemu.tables.generate.ctext import UnknownShape
+from msrtui.qemu.tables.generate.review import review
 from msrtui.qemu.tables.generate.tree import read_tree
 from msrtui.qemu.tables.generate.writing import table, written
 
@@ -350,6 +352,27 @@ def test_the_table_is_written_one_row_a_line(tmp_path: Path, capsys: pytest.Capt
     assert text.count("\n   ") == 0
     assert '  {"name": "old", ' in text
     assert text == written(made)
+
+
+def test_a_reviewer_is_told_what_is_new_beside_the_version_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plant(tmp_path)
+    assert main([str(tmp_path), "-o", str(tmp_path / "9.1.json")]) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    first, words, *_, last = said.err.splitlines()
+    assert first == "generate: 9.1 is QEMU 9.1.2"
+    assert words.startswith(
+        "generate: words: 4; new since 8.2: FEAT_TOY, FEAT_TOY_HI, FEAT_TOY_MSR, FEAT_VMX_TOY; gone: "
+    )
+    assert "FEAT_1_EDX" in words
+    assert "CONTRIBUTING.md" in last
+    made = json.loads((Path(tables.__file__).parent / "10.2.json").read_text(encoding="ascii"))
+    new = {line.split(":")[0]: line.partition("; ")[2] for line in review(made)}
+    assert new["words"] == "new since 10.0: FEAT_7_1_ECX, FEAT_8000_0021_ECX; gone: none"
+    assert new["models"] == "new since 10.0: EPYC-Turin; gone: none"
+    assert new["MSRs that are transferred"] == "new since 10.0: none; gone: none"
 
 
 def test_an_empty_list_and_an_empty_mapping_are_written_too() -> None:

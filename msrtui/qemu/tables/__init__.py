@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import cache, cached_property
 from typing import Any, Literal
 
+from msrtui.errors import BadRequest
 from msrtui.resources import names, package_file, read
 from msrtui.values import dataclass
 
@@ -131,6 +132,12 @@ class Tables:
     """MSRs that QEMU saves and restores, or writes, without asking the index list, by their symbol in kvm.c."""
 
     @cached_property
+    def version(self) -> tuple[int, int]:
+        """(major, minor) of the label, for the rules to compare with."""
+        major, minor = self.label.split(".")
+        return int(major), int(minor)
+
+    @cached_property
     def word_by_name(self) -> Mapping[str, FeatureWord]:
         """The words by FEAT_ name."""
         return {word.name: word for word in self.words}
@@ -209,7 +216,9 @@ def labels() -> tuple[str, ...]:
 
 @cache
 def load(label: str) -> Tables:
-    """The tables of version ``label``. Raises FileNotFoundError where there are none."""
+    """The tables of version ``label``. Raises BadRequest where there are none."""
+    if label not in (known := labels()):
+        raise BadRequest(f"There is no table msrtui/qemu/tables/{label}.json; there are: {', '.join(known)}.")
     raw = json.loads(read(package_file(f"qemu/tables/{label}.json")))
     return Tables(
         label=raw["label"],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msrtui.errors import MsrtuiError
 
+from .review import review
 from .tree import read_tree
 from .writing import table, written
 
@@ -24,11 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", dest="output", metavar="FILE", type=Path, help="where to write; else standard output")
     options = parser.parse_args(arguments)
     try:
-        text = written(table(read_tree(options.source), options.label))
+        made = table(read_tree(options.source), options.label)
+        text = written(made)
         if options.output is None:
             sys.stdout.write(text)
         else:
             options.output.write_text(text, encoding="ascii")
+        sys.stderr.write("".join(f"generate: {line}\n" for line in review(made)))
     except MsrtuiError as error:
         sys.stderr.write(f"generate: {error}\n")
         return 2
