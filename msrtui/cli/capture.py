@@ -6,9 +6,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msrtui.cli.folders import is_folder, made_folder, safe_name
 from msrtui.cli.options import Parser, add_json, command_parser
 from msrtui.cli.output import note, say, say_json
 from msrtui.errors import BadRequest, BadSource
@@ -180,44 +180,24 @@ def _progress(count: int) -> Iterator[Callable[[Captured], None]]:
 # --- where to ------------------------------------------------------------------------------------------------------
 def _path_here(output: str | None, document: Mapping[str, Any]) -> str:
     stamp = re.sub(r"[^0-9TZ]", "", str(document["made"]["when"]))
-    name = _safe(f"{document['host']['name']}-{stamp}.json")
+    name = safe_name(f"{document['host']['name']}-{stamp}.json")
     if output is None:
         return name
-    return str(_folder(output) / name) if _is_folder(output) else output
+    return str(made_folder(output) / name) if is_folder(output) else output
 
 
 def _paths(hosts: list[str], output: str | None) -> list[str]:
     """A file for each host: in the folder ``output`` (here by default), or ``output`` itself for a single one."""
-    if output == "-" or (len(hosts) == 1 and output is not None and not _is_folder(output)):
+    if output == "-" or (len(hosts) == 1 and output is not None and not is_folder(output)):
         return [str(output)]
-    folder = _folder(output or ".")
-    short = [_safe(_host_part(host)) for host in hosts]
+    folder = made_folder(output or ".")
+    short = [safe_name(_host_part(host)) for host in hosts]
     names: list[str] = []
     for host, name in zip(hosts, short, strict=True):
-        full = name if short.count(name) == 1 else _safe(host)
+        full = name if short.count(name) == 1 else safe_name(host)
         names.append(full if full not in names else f"{full}-{len(names)}")
     return [str(folder / f"{name}.json") for name in names]
 
 
 def _host_part(host: str) -> str:
     return re.sub(r"[][]", "", host.removeprefix("ssh://").rpartition("@")[2])
-
-
-def _safe(name: str) -> str:
-    """A file name without what a shell or a file system could take for something else."""
-    return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".-") or "host"
-
-
-def _is_folder(path: str) -> bool:
-    return path.endswith("/") or Path(path).is_dir()
-
-
-def _folder(path: str) -> Path:
-    from msrtui.snapshot.files import CannotWrite
-
-    try:
-        Path(path).mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise CannotWrite(f"{plain(path)} cannot be made: {reason}; name another folder with -o.") from None
-    return Path(path)

@@ -6,10 +6,10 @@ from msrtui.cli.options import Parser, command_parser
 from msrtui.cli.output import say
 
 _EPILOG = """Commands, options, bundled hosts, QEMU versions, MSRs, CPU models, features and talks complete.
-Where it goes:
+Where it goes (mkdir -p makes a folder that is not there; for zsh it is any folder of $fpath):
 
     msrtui completion bash > ~/.local/share/bash-completion/completions/msrtui
-    msrtui completion zsh > _msrtui    (into a folder of $fpath)
+    msrtui completion zsh > _msrtui
     msrtui completion fish > ~/.config/fish/completions/msrtui.fish"""
 
 

@@ -99,12 +99,24 @@ def test_a_file_with_several_becomes_a_file_each_in_a_folder(tmp_path: Path) -> 
     done = msrtui(["convert", str(path), "-o", str(folder)])
     assert (done.returncode, done.stdout) == (2, b"")
     assert "holds 3 snapshots: name a folder" in one_sentence(done.stderr.decode())
-    folder.mkdir()
-    assert msrtui(["convert", str(path), "-o", str(folder)]).returncode == 0
+    assert not folder.exists()
+    assert msrtui(["convert", str(path), "-o", f"{folder}/"]).returncode == 0
     names = ["host.json", "intel-skylake-bochs-linux6.12-again.json", "intel-skylake-bochs-linux6.12.json"]
     assert sorted(file.name for file in folder.iterdir()) == names
     assert (folder / names[0]).read_bytes() == other
     assert (folder / names[1]).read_bytes() == (folder / names[2]).read_bytes() == one
+
+
+def test_a_file_with_one_goes_into_a_folder_too_and_every_one_keeps_where_it_comes_from(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.txt", tmp_path / "two.txt"
+    said = framed(msrtui(["convert", SKYLAKE]).stdout)
+    one.write_text(f"a | CHANGED\n{said}")
+    two.write_text(f"{said}{said}")
+    for path, count in ((one, 1), (two, 2)):
+        folder = tmp_path / path.stem
+        assert msrtui(["convert", str(path), "-o", f"{folder}/", "--origin", "the lab"]).returncode == 0
+        documents = [json.loads(file.read_text()) for file in folder.iterdir()]
+        assert [document["host"]["origin"] for document in documents] == ["the lab"] * count
 
 
 def test_what_holds_raw_cpuid_is_no_source_and_says_what_reads_it(tmp_path: Path) -> None:

@@ -229,7 +229,10 @@ def running(sshd: str, keygen: str, python: str, collector: Path, folder: Path) 
             yield names
         finally:
             daemon.terminate()
-            daemon.communicate()
+            daemon.wait()
+            # not read to its end: the sshd of a login that is just over may hold it still
+            if daemon.stderr is not None:
+                daemon.stderr.close()
             # what hangs in there reads its end
             os.close(os.open(folder / "hold", os.O_RDWR | os.O_NONBLOCK))
             (folder / "hold").unlink()
