@@ -12,7 +12,8 @@ has not and takes off what a host lacks, until QEMU takes nothing from the guest
 features that some host lacks, so that a model that runs whole comes first; then the fewest to add and to take
 off; then the newest. A libvirt that does not know the model's version may know another name: --model NAME.
 
-exit status: 0 done, 1 there is no CPU that all can run, 2 could not be done (one sentence on stderr)"""
+exit status: 0 done, 1 there is no CPU that all can run, 2 could not be done (one sentence on stderr), 130
+on Ctrl+C"""
 
 
 def parser() -> Parser:

@@ -30,7 +30,7 @@ With --qemu OLD --qemu NEW one host is read by both (whether a guest sees the sa
 --machine too), or the first host by the one and the second by the other.
 
 exit status: 0 alike, 1 they differ; with --can-move 0 the guest of A can move to B, 1 it cannot, 2 not known;
-2 too where KVM did not answer a question of one of them (one sentence on stderr says which)"""
+2 could not be done, or KVM did not answer a question of one of them (one sentence on stderr), 130 on Ctrl+C"""
 
 
 def parser() -> Parser:

@@ -8,7 +8,7 @@ from msrtui.cli.output import say
 
 def parser() -> Parser:
     """The command's options."""
-    made = command_parser("help", "How to read each screen, the ladder, a snapshot, an exit status.")
+    made = command_parser("help", "How to read each screen, the ladder, a snapshot, the JSON, an exit status.")
     made.add_argument("topic", metavar="TOPIC", nargs="?", help="a page (without it: which pages there are)")
     return made
 

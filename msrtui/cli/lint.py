@@ -17,7 +17,8 @@ hidden: a setting takes something away. note: nothing amiss, but it surprises pe
 "text", "do"}], "unchecked": [rule, …]}; "do" is null where there is nothing to do; "unchecked" are rules that look
 at what the source does not say.
 
-exit status: 0 nothing is wrong, 1 something is wrong, 2 could not be done (one sentence on stderr)"""
+exit status: 0 nothing is wrong, 1 something is wrong, 2 could not be done (one sentence on stderr), 130
+on Ctrl+C"""
 
 
 def parser() -> Parser:

@@ -19,15 +19,26 @@ ENVIRONMENT = (
     ("NO_COLOR", "Where it is set the app draws without colours."),
     ("COLORTERM, TERM", "What the terminal can do. In a terminal called dumb the app does not open."),
     ("LC_ALL, LC_CTYPE, LANG", "Without UTF-8 in them the app draws in ASCII."),
+    ("LC_ALL, LC_MESSAGES, LANG", "In which language a talk is told."),
+    ("SSH_CONNECTION, SSH_TTY", "Whether the app runs over ssh, for MSRTUI_DIFF=auto."),
+    ("TMUX, KUBERNETES_SERVICE_HOST", "Whether it runs in tmux, in a container: doctor's advice depends on it."),
 )
 """What msrtui reads from its environment."""
 
 EXIT_STATUS = (
     ("0", "Done, or yes."),
-    ("1", "No, or not possible: this QEMU would not start, answers differ, KVM cannot be used."),
-    ("2", "It could not be done; one sentence on standard error says why and what to do."),
+    ("1", "No: answers differ, a guest cannot move, this QEMU would not start, something is wrong."),
+    ("2", "It could not be done, or is not known; one sentence on standard error says why and what to do."),
     ("130", "Ended by Ctrl+C."),
 )
+
+FILES = (
+    ("/dev/kvm", "Opened for reading, asked, and closed again."),
+    ("/dev/cpu/N/cpuid", "What the CPUID instruction says; without it the instruction is run."),
+    ("/sys/module, /sys/devices/system/cpu, /sys/class/dmi/id, /proc", "What a snapshot says of the host beside KVM."),
+    ("~/.ssh/config", "Your OpenSSH's own, where a host is captured over ssh."),
+)
+"""What msrtui reads on this machine. It keeps no file of its own."""
 
 PROFILE_GROUP = "which QEMU"
 """The group of options that many commands have in common, as ``options.add_profile`` calls it; told once."""
@@ -40,6 +51,11 @@ every bit why it is what it is.
 Without a command the app opens. A SOURCE is live (this machine), the path of a snapshot, the name of a bundled host,
 ssh://[user@]host, or - for a pipe; without one it is live where KVM can be used, else a bundled host. The first word
 is a command where there is one of that name; ./NAME opens a file that is called like one."""
+
+
+_SEE_ALSO = """\
+msrtui help lists the pages on how to read what msrtui shows: each screen, snapshots, fleets, exit statuses, and the
+JSON of each command (msrtui help json). msrtui COMMAND --help has a command's part of this page."""
 
 
 def parser() -> Parser:
@@ -89,9 +105,14 @@ def _lines() -> Iterator[str]:
     yield roff.heading("ENVIRONMENT")
     for name, meaning in ENVIRONMENT:
         yield from roff.tagged(roff.bold(name), meaning)
+    yield roff.heading("FILES")
+    for name, meaning in FILES:
+        yield from roff.tagged(roff.bold(name), meaning)
     yield roff.heading("EXIT STATUS")
     for status, meaning in EXIT_STATUS:
         yield from roff.tagged(roff.bold(status), meaning)
+    yield roff.heading("SEE ALSO")
+    yield from roff.paragraphs(_SEE_ALSO)
 
 
 def _keys(*, compare: bool = False) -> Iterator[str]:

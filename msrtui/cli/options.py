@@ -56,11 +56,12 @@ EXITS = "exit status: 0 done, 1 no or not possible, 2 could not be done (one sen
 
 
 def command_parser(name: str, summary: str, epilog: str = "") -> Parser:
-    """The parser of the command ``name``."""
+    """The parser of the command ``name``. What its epilog says of the exit status itself stands for all commands'."""
+    told = "\nexit status: " in epilog
     return Parser(
         prog=f"msrtui {name}",
         description=summary,
-        epilog=f"{epilog}\n\n{EXITS}" if epilog else EXITS,
+        epilog=epilog if told else f"{epilog}\n\n{EXITS}".lstrip("\n"),
         formatter_class=Help,
         allow_abbrev=False,
     )

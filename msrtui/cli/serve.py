@@ -9,7 +9,6 @@ import sys
 from argparse import Namespace
 
 from msrtui.cli.app_options import add_app, again, checked, no_option
-from msrtui.cli.commands import COMMANDS
 from msrtui.cli.options import Parser, add_profile, command_parser
 from msrtui.cli.output import note, say
 from msrtui.errors import BadRequest
@@ -24,7 +23,7 @@ _SOURCES = "a capture's path, the name of a bundled host, or live (default: the 
 
 def parser() -> Parser:
     """The options of ``msrtui serve``."""
-    made = command_parser("serve", COMMANDS["serve"], _EPILOG)
+    made = command_parser("serve", "The app in a browser, for this machine's own users.", _EPILOG)
     add_app(made, sources=_SOURCES, theme="msrtui-dark", glyphs="full")
     made.add_argument(
         "--play", metavar="TALK", help="a talk in place of the explorer; a SOURCE is told of in place of its own host"

@@ -17,7 +17,10 @@ from msrtui.lines import Line, head, line, wrap
 
 _WIDEST = 100
 """Columns of a paragraph: what is wider is hard to read."""
-TOPICS = ("explorer", "ladder", "compare", "talks", "lint", "explain", "probe", "snapshot", "sources", "exit")
+TOPICS = (
+    "explorer", "ladder", "compare", "talks", "lint", "explain", "probe", "qemus", "fleet",
+    "snapshot", "sources", "json", "exit",
+)  # fmt: skip
 """The pages, in the order in which they are listed."""
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
-from command_line import environment, msrtui, one_sentence
+from command_line import NO_KVM, environment, msrtui, one_sentence
 from terminals import Terminal
 
 from msrtui.cli.__main__ import main
 from msrtui.cli.commands import COMMANDS
 from msrtui.report.help import TOPICS, page, page_lines, page_text
+from msrtui.tui import screens
+from msrtui.tui.keymap import KEYMAP
 from msrtui.tui.screens.help import help_lines
 
 HELP = Path(__file__).resolve().parents[2] / "msrtui" / "help"
@@ -47,6 +51,96 @@ def test_a_page_is_printed_as_it_is_in_80_columns(topic: str, capsys: pytest.Cap
     assert out == page_text(topic) == (HELP / f"{topic}.txt").read_text(encoding="utf-8")
     assert max(map(len, out.splitlines())) <= 80
     assert "\t" not in out
+
+
+SCREENS = {
+    "compare": "compare",
+    "explain": "explain",
+    "explorer": "explorer",
+    "find": "explorer",
+    "open": "sources",
+    "probe": "probe",
+    "running": "qemus",
+    "save": "explorer",
+    "talk": "talks",
+    "what_if": "explorer",
+}
+"""What a reader sees as a screen or a panel of its own, and the page that says how it is read."""
+PARTS = {"background", "choices", "compare_errands", "errands", "help", "part", "questions", "text"}
+
+
+def test_every_screen_has_a_page() -> None:
+    rooms = {path.stem for path in Path(screens.__path__[0]).glob("*.py")} - {"__init__"}
+    assert rooms - PARTS == set(SCREENS)
+    assert set(SCREENS.values()) <= set(TOPICS)
+
+
+def test_every_key_that_opens_something_stands_in_a_page_of_the_explorer() -> None:
+    opens = {"what_if", "ask", "find", "probe", "lint", "explain", "open_source", "compare", "running", "save", "grid"}
+    keys = {key.shown for key in KEYMAP if key.action in opens}
+    assert len(keys) == len(opens)
+    words = " ".join(page(topic).text for topic in ("explorer", "ladder")).split()
+    assert [key for key in keys if key not in words] == []
+
+
+def test_the_snapshots_page_has_every_key_at_the_top_of_the_schema(root: Path) -> None:
+    schema = json.loads((root / "msrtui" / "snapshot" / "snapshot.schema.json").read_text(encoding="utf-8"))
+    rows = re.findall(r"^    ([a-z, ]+?)  ", page("snapshot").text, re.MULTILINE)
+    assert {key for row in rows for key in row.split(", ")} == set(schema["properties"])
+
+
+NAMED = ("words", "features", "models")
+"""Keys of a document below which names are keys: WORD and NAME in the page."""
+AS_THE_IOCTL_HAS_THEM = ("request", "reply")
+
+
+def keys_of(value: object, below: str = "") -> set[str]:
+    """Every key of a document that is no name."""
+    if isinstance(value, list):
+        return set().union(*(keys_of(each) for each in value))
+    if not isinstance(value, dict) or below in AS_THE_IOCTL_HAS_THEM:
+        return set()
+    own = set() if below in NAMED else set(value)
+    return own.union(
+        *(keys_of(each, key if key in (*NAMED, *AS_THE_IOCTL_HAS_THEM) else "") for key, each in value.items())
+    )
+
+
+def test_the_shapes_in_the_page_on_json_are_those_that_are_printed() -> None:
+    shown = re.findall(r"^    (msrtui .*)\n((?:      .*\n)+)", page("json").text, re.MULTILINE)
+    assert len(shown) == page("json").text.count("\n    msrtui ") > 7
+    for command, shape in shown:
+        done = msrtui(shlex.split(command)[1:])
+        assert keys_of(json.loads(done.stdout)) == set(re.findall(r'"(\w+)"', shape)), command
+
+
+def test_each_command_with_json_says_its_shape_there_or_in_its_help() -> None:
+    told = set(re.findall(r"^    msrtui (\w+)", page("json").text, re.MULTILINE))
+    for name in COMMANDS:
+        parser = import_module(f"msrtui.cli.{name}").parser()
+        if "--json" in parser.format_usage():
+            assert name in told or re.search(r"--json\b[^:]*: ", parser.epilog), name
+
+
+@pytest.mark.parametrize(
+    ("status", "arguments"),
+    [
+        (0, ["lint", "amd-epyc-tcg-linux6.1"]),
+        (1, ["lint", "amd-pvm-linux6.18"]),
+        (1, ["diff", "amd-pvm-linux6.18", "intel-skylake-bochs-linux6.12"]),
+        (1, ["explain", "nothing that is known"]),
+        (1, ["trace", NO_KVM]),
+        (0, ["report", NO_KVM]),
+        (2, ["words", NO_KVM]),
+        (2, ["words", "no-such-host"]),
+        (2, ["words", "--no-such-option"]),
+    ],
+)
+def test_an_exit_status_is_what_the_page_says(
+    status: int, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == status
+    assert (len(capsys.readouterr().err.splitlines()) == 1) == (status == 2)
 
 
 def test_a_page_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

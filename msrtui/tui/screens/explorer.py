@@ -320,5 +320,5 @@ class ExplorerScreen(Questions, Errands, Background):
         """All keys."""
         from msrtui.tui.screens.help import HelpScreen
 
-        pages = ("explorer", "ladder", "lint", "explain", "probe")
+        pages = ("explorer", "ladder", "lint", "explain", "probe", "qemus")
         self.app.push_screen(HelpScreen(self._glyphs, permits_of(self.app).offered(self.KEYS), pages))
