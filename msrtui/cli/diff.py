@@ -23,11 +23,17 @@ in a list, APIC ids, topology, how many CPUs there are and what is switched on n
 microcode, mitigations and module parameters are named, but hosts that answer the same are alike all the same.
 With a FOLDER of snapshots, a 'PATTERN*' in quotes or more than 16 sources it groups them by what their KVMs answer,
 names the odd ones with what differs, and says among which hosts guests can move freely; --csv has a row a host.
-Its --json has guests, pools, outliers and skipped as well; "differences" has a value a group, and is null over 16
-groups. Over 40 kinds of guest each is held against the largest only, and "reasons" is null: "lacks" has the bits.
 With --drift the two are one host before and after: its changes by their likely cause, and what that means for guests.
 With --qemu OLD --qemu NEW one host is read by both (whether a guest sees the same CPU after an upgrade: give its
 --machine too), or the first host by the one and the second by the other.
+
+--json of two or a few stands in  msrtui help json ; of a FOLDER it is {"sources", "qemu", "cpu", "alike",
+"differences" (a value a group; null over 16 groups), "verdicts": [{"from", "to", "verdict", "clean", "reasons",
+"warnings", "guests", "lacks": {WORD: mask}}], "groups": [{"hosts", "fingerprint", "guest", "cpu", "vendor_module",
+"kernel", "microcode", "bios", "hypervisor", "carried_by", "parameters": {NAME: text}, "varies"}], "guests":
+[{"guest", "hosts", "groups", "vendor", "ends", "clean", "among_themselves", "moves_to_hosts", "moves_from_hosts"}],
+"pools": [{"hosts", "guests"}], "outliers", "skipped"}. Over 40 kinds of guest each is held against the largest only,
+and "reasons" is null: "lacks" has the bits.
 
 exit status: 0 alike, 1 they differ; with --can-move 0 the guest of A can move to B, 1 it cannot, 2 not known;
 2 could not be done, or KVM did not answer a question of one of them (one sentence on stderr), 130 on Ctrl+C"""

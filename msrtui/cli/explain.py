@@ -24,10 +24,13 @@ Without SOURCE it is explained from the message alone, because a pasted message 
 refuses by which rule, and what would work. Where the snapshot has a probe in it (msrtui probe -o FILE) what the vCPU
 showed counts most: it settles what no answer of KVM's can, as for MSR 0x10a.
 
---json: {"known", "qemu", "message", "msr", "value", "bits": [{"bit", "name", "set"}],
+--json: {"known", "qemu", "kind", "weight", "count", "message", "msr", "value", "bits": [{"bit", "name", "set"}],
 "refused": [{"bit", "name", "rule", "text"}], "remedies": [{"do", "cost", "certainty"}],
 "certainty": "sure"|"likely"|"cannot be known without the probe",
-"causes": [{"id", "certainty", "text"}], "host", "text", "messages": [each in that shape], "more"}; of an unknown
+"causes": [{"id", "certainty", "text"}], "host", "text", "messages": [each in that shape], "more"}; with a SOURCE "host"
+is {"source", "in_feature_list", "in_index_list", "kvm", "qemu_writes", "written_by": [{"version", "cpu"}],
+"refused_behind", "guest": {"qemu", "cpu"}, "taken", "evidence", "rule", "same", "prediction": {"cpu", "outcome",
+"evidence", "msr", "value", "rule", "reason", "said", "warnings", "text"}, "instead": [predictions]}; of an unknown
 message "mentioned": [{"msr", "names", "value"}]. In a VMX control MSR bit 32 + n says that control n may be 1.
 
 A text without a message that is known ends with 1."""

@@ -33,7 +33,7 @@ look (an MSR, a FEAT_ word, functions, index or feature), rdmsr (what the CPU ha
 --export PATH: by its ending a picture (.svg, with --scene), text (.txt), a recording for asciinema (.cast); a folder
 gets a picture and a text of each scene; - prints text. The same input gives the same bytes.
 --json: {"talk", "title", "language", "scenes": [{"n", "title", "words", "notes", "figure", "hosts", "qemu", "cpu",
-"event", "text": [line, …]}]}"""
+"event" (as trace has it), "text": [line, …]}]}"""
 
 
 def parser() -> Parser:

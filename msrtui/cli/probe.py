@@ -34,11 +34,12 @@ A SOURCE other than live is a snapshot with a probe in it, which -o saves: it is
 predicted from it as far as what was heard carries over.
 
 --json: {"source", "qemu", "probes": [{"source", "qemu", "machine", "cpu", "probed", "tried", "round_trip":
-{"create_vm", "create_vcpu", "set_cpuid", "same", "changes": [{"leaf", "subleaf", "register", "set", "got", "word",
-"dropped", "added"}]}, "msrs": [{"index", "names", "kvm", "fresh", "vcpu"}], "batch", "writes": [{"index", "value",
-"taken", "evidence", "rule", "bits", "text"}], "bits", "prediction": {"cpu", "outcome", "evidence", "msr", "value",
-"rule", "reason", "said", "warnings", "text"}, "instead", "with_qemu"}]}; outcome is "starts", "aborts", "ends" or
-"not known". What it will do is said on stderr then.
+{"create_vm": {"result", "errno"}, "create_vcpu", "set_cpuid" likewise, "same", "changes": [{"leaf", "subleaf",
+"register", "set", "got", "word", "dropped", "added"}]}, "msrs": [{"index", "names", "kvm", "fresh", "vcpu"}],
+"batch": {"count", "taken"}, "writes": [{"index", "value", "taken", "evidence", "rule", "bits", "text"}], "bits",
+"prediction": {"cpu", "outcome", "evidence", "msr", "value", "rule", "reason", "said", "warnings", "text"}, "instead",
+"with_qemu": {"path", "status", "lines", "agree"}}]}; outcome is "starts", "aborts", "ends" or "not known". What it
+will do is said on stderr then.
 
 exit status: 0 it starts, 1 it would abort or end, or --with-qemu did not go as predicted, 2 it is not known (what was
 heard and why is printed as ever) or it could not be done (one sentence on stderr alone), 130 on Ctrl+C"""

@@ -20,9 +20,11 @@ comment on GitHub. On a terminal it is plain text without the snapshot, unless -
 Redacted, as  msrtui redact  does it, unless --no-redact: without the host's name, the path that it was read from, and
 whatever looks like an address. It is written where KVM cannot be used as well, and says so.
 
---json: {"source", "qemu", "cpu", "msrtui", "options", "host", "outcome": {"start", "evidence", "said", "reason",
-"refused", "text"}, "index_list", "feature_list": [{"index", "status", "value"}], "words": [{"word", "where", "kvm",
-"guest", "lost", "gained", "unavailable", "notes", "lineage"}], "unavailable", "warnings", "lint",
+--json: {"source", "qemu", "cpu", "msrtui", "options": {"machine", "irqchip", "cpu_pm", "pmu", "migratable"}, "host":
+{"cpu", "vendor", "carried_by", "microcode", "bios", "hypervisor", "kernel", "command_line", "vendor_module",
+"parameters": {MODULE: {NAME: text}}}, "outcome": {"start", "evidence", "said", "reason", "refused", "text"},
+"index_list", "feature_list": [{"index", "status", "value"}], "words": [{"word", "where", "kvm", "guest", "lost",
+"gained", "unavailable", "notes", "lineage"}], "unavailable", "warnings", "lint" (as msrtui lint has it),
 "failed": [{"question", "errno"}], "taken_out", "snapshot"}; "failed" are questions that KVM did not answer: then the
 exit status is 2."""
 

@@ -91,19 +91,18 @@ def test_the_snapshots_page_has_every_key_at_the_top_of_the_schema(root: Path) -
 
 NAMED = ("words", "features", "models")
 """Keys of a document below which names are keys: WORD and NAME in the page."""
-AS_THE_IOCTL_HAS_THEM = ("request", "reply")
+AS_THERE_IS = ("request", "reply", "parameters", "lacks")
+"""Keys below which it depends on the ioctl, or the host, what there is."""
 
 
 def keys_of(value: object, below: str = "") -> set[str]:
     """Every key of a document that is no name."""
     if isinstance(value, list):
         return set().union(*(keys_of(each) for each in value))
-    if not isinstance(value, dict) or below in AS_THE_IOCTL_HAS_THEM:
+    if not isinstance(value, dict) or below in AS_THERE_IS:
         return set()
     own = set() if below in NAMED else set(value)
-    return own.union(
-        *(keys_of(each, key if key in (*NAMED, *AS_THE_IOCTL_HAS_THEM) else "") for key, each in value.items())
-    )
+    return own.union(*(keys_of(each, key if key in (*NAMED, *AS_THERE_IS) else "") for key, each in value.items()))
 
 
 def test_the_shapes_in_the_page_on_json_are_those_that_are_printed() -> None:
@@ -112,6 +111,42 @@ def test_the_shapes_in_the_page_on_json_are_those_that_are_printed() -> None:
     for command, shape in shown:
         done = msrtui(shlex.split(command)[1:])
         assert keys_of(json.loads(done.stdout)) == set(re.findall(r'"(\w+)"', shape)), command
+
+
+PRINTED = [
+    ["lint", "amd-pvm-linux6.18"],
+    ["hosts"],
+    ["decode", "0x48b", "0x1582e00000000"],
+    ["decode", "0x10a", "0x69", "0x6"],
+    ["explain", "failed to set MSR 0x10a to 0x69", "amd-pvm-linux6.18"],
+    ["explain", "rdmsr 0x10a says nothing"],
+    ["report", "amd-pvm-linux6.18", "--no-snapshot"],
+    ["capture", "--without-kvm", "-o", "here.json"],
+    ["play", "article"],
+    ["diff", str(HELP.parents[1] / "snapshots")],
+]
+"""Commands whose help says the shape of their JSON."""
+
+
+@pytest.mark.parametrize("words", PRINTED, ids=" ".join)
+def test_every_key_that_is_printed_stands_in_the_help_of_the_command(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    parser = import_module(f"msrtui.cli.{words[0]}").parser()
+    printed = keys_of(json.loads(msrtui([*words, "--json"]).stdout))
+    told = set(re.findall(r'"(\w+)"', parser.epilog))
+    if words[0] in ("play", "diff", "report"):  # an event, a difference, a lineage, as the page on JSON has them
+        told |= set(re.findall(r'"(\w+)"', page("json").text))
+    if words[0] == "report":
+        told |= set(re.findall(r'"(\w+)"', import_module("msrtui.cli.lint").parser().epilog))
+    assert printed
+    assert printed - told == set()
+
+
+def test_every_key_of_a_probe_stands_in_its_help(live_kvm: object) -> None:
+    printed = keys_of(json.loads(msrtui(["probe", "--qemu", "7.2", "--try", "--json"]).stdout))
+    assert printed - set(re.findall(r'"(\w+)"', import_module("msrtui.cli.probe").parser().epilog)) == set()
 
 
 def test_each_command_with_json_says_its_shape_there_or_in_its_help() -> None:
