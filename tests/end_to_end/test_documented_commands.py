@@ -261,6 +261,8 @@ def test_every_command_of_a_place_does_something(
     for command in commands:
         if re.search(r"msrtui (capture|probe|verify)|host.*python3", command):
             request.getfixturevalue("live_kvm")
+        if "| man " in command:
+            need_tool("man")
         if "verify" in command or "--with-qemu" in command:
             need_tool("qemu-system-x86_64")
         if command.endswith("msrtui pyz"):  # run once, it takes some seconds: its file is what there is then
