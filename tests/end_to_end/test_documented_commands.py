@@ -56,6 +56,9 @@ NOT_RUN = {
     "python -m pytest tests/qemu": SUITE,
     "MSRTUI_QEMUS=PATH python -m pytest tests/end_to_end/test_same_as_qemu.py": SUITE,
     "MSRTUI_WRITE_FAULTS=1 pytest tests/faults": SUITE,
+    "pytest -m kernels": "half an hour in emulated machines; .ci/run boots one of them",
+    "pytest --hypothesis-profile long --timeout 0 tests/ROOM": f"{SUITE}, fifty times as long",
+    "python tests/doubles/fuzzing.py 100000": "an idle hour's; tests/cli/test_cli_fuzz_faces.py runs the same for a while",
     "python -m msrtui.qemu.tables.generate SRC --label 12.0 -o msrtui/qemu/tables/12.0.json": (
         "needs a source of QEMU: tests/qemu/test_tables_generate.py runs it on a small one of its own"
     ),
@@ -65,7 +68,7 @@ NOT_RUN = {
     "apt-get source qemu": "fetches 40 MB",
     "dpkg-source -x": "needs what apt-get fetched",
     "diff -u": "of two source trees",
-    "python tests/benchmarks/capture.py": "a benchmark, 12 seconds long; tests/benchmarks has a test of what it runs",
+    "python tests/benchmarks": "ten minutes of an idle machine; tests/test_benchmarks.py runs three of them, quickly",
 }
 """Commands that the documents show and no test runs, each with its reason."""
 
