@@ -58,7 +58,7 @@ NOT_RUN = {
     "MSRTUI_WRITE_FAULTS=1 pytest tests/faults": SUITE,
     "pytest -m kernels": "half an hour in emulated machines; .ci/run boots one of them",
     "pytest --hypothesis-profile long --timeout 0 tests/ROOM": f"{SUITE}, fifty times as long",
-    "python tests/doubles/fuzzing.py 100000": "an idle hour's; tests/cli/test_cli_fuzz_faces.py runs the same for a while",
+    "python tests/doubles/fuzzing.py 100000": "an idle hour's; test_cli_fuzz_faces.py runs the same for a while",
     "python -m msrtui.qemu.tables.generate SRC --label 12.0 -o msrtui/qemu/tables/12.0.json": (
         "needs a source of QEMU: tests/qemu/test_tables_generate.py runs it on a small one of its own"
     ),
