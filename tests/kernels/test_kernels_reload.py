@@ -39,7 +39,7 @@ def test_the_module_goes_and_comes_back_under_an_open_explorer_and_r_shows_the_o
             console.keys(WHAT[module])
             console.wait_for(lambda text: " found" in text, "what it finds")
             console.keys(b"\r")
-            console.wait_for(lambda text: f"{module}.nested is 0" in " ".join(text.split()), "the reason")
+            console.wait_for(lambda text: f"{module}.nested is " in " ".join(text.split()), "the reason")
             console.keys(b"q")
             assert console.ended() == 0
         finally:
