@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import NoReturn
 
@@ -46,6 +46,16 @@ def _missing(reason: str) -> NoReturn:
     if os.environ.get(NO_SKIP):
         pytest.fail(f"{reason} ({NO_SKIP} is set, so this is a failure)", pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A file that is skipped as a whole (``importorskip``) is a failure where MSRTUI_TESTS_NO_SKIP is set."""
+    report = yield
+    if report.skipped and os.environ.get(NO_SKIP):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"{reason} ({NO_SKIP} is set, so this is a failure)"
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

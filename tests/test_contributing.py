@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -32,6 +33,28 @@ def test_every_room_is_in_the_table_and_the_arrows_are_those_that_are_held(root:
     assert "stage" in rooms
     for room in rooms:
         assert f"\n| `msrtui/{room}` | " in text
+
+
+SKIPS = {
+    "conftest.py: _missing": "is what the others use",
+    "cli/test_cli_serve.py: the file": "importorskip is a failure too: tests/conftest.py sees to it",
+    "tui/test_tui_web.py: the file": "likewise",
+    "host/test_host_look.py: missing": "looks at MSRTUI_TESTS_NO_SKIP itself, in the child of a namespace too",
+    "kernels/test_kernels_console.py: test_it_shows_the_captures_counts_and_gives_the_line_back": "one of many is run",
+}
+"""Who may skip, by file and function, and why. A condition (skipif) says in its own words what it needs."""
+
+
+def test_nothing_is_skipped_where_every_test_has_to_run(root: Path) -> None:
+    """All else says ``missing(reason)``, which is a failure under MSRTUI_TESTS_NO_SKIP."""
+    found = set()
+    for path in (root / "tests").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in (*tree.body, *(each for one in tree.body if isinstance(one, ast.ClassDef) for each in one.body)):
+            taken = {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+            if {"skip", "importorskip", "xfail"} & taken:
+                found.add(f"{path.relative_to(root / 'tests').as_posix()}: {getattr(node, 'name', 'the file')}")
+    assert found == set(SKIPS)
 
 
 def test_the_command_that_compiles_translations_makes_the_file_that_is_kept(root: Path, tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable
 from errno import EIO
 from pathlib import Path
+from typing import NoReturn
 
 import pyte
-import pytest
 from in_a_pty import Pty
 from injecting import disturbed
 
@@ -114,11 +114,11 @@ def test_two_hosts_side_by_side_say_which_of_them_it_was(root: Path) -> None:
 
 
 def test_on_a_live_kvm_it_is_on_the_screen_and_r_asks_again(
-    live_kvm: LiveHost, need_tool: Callable[..., str], tmp_path: Path
+    live_kvm: LiveHost, need_tool: Callable[..., str], missing: Callable[[str], NoReturn], tmp_path: Path
 ) -> None:
     strace, log = need_tool("strace"), tmp_path / "log"
     if not disturbed(strace, ["lists", "live"]).calls:
-        pytest.skip("strace may not trace here")
+        missing("strace may not trace here")
     fault = ["-e", "trace=ioctl", "-P", live_kvm.path, "-e", "inject=ioctl:error=EIO:when=12"]
     app = [sys.executable, "-m", "msrtui", "live", "--qemu", "7.2"]
     screen = pyte.Screen(100, 30)
