@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
+from msrtui.kvm.live import LiveHost
 
 
-@pytest.mark.live
-def test_one_command_measures_prints_and_writes_the_figures_and_their_goals(root: Path, tmp_path: Path) -> None:
+def test_one_command_measures_prints_and_writes_the_figures_and_their_goals(
+    live_kvm: LiveHost, need_tool: Callable[..., str], root: Path, tmp_path: Path
+) -> None:
+    assert live_kvm.path == "/dev/kvm"
+    need_tool("cc", "gcc", "clang")
     written = tmp_path / "figures.json"
     command = [sys.executable, "tests/benchmarks", "get", "capture", "words", "--quick", "-o", str(written)]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=240)
