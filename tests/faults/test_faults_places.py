@@ -182,7 +182,7 @@ def test_an_app_that_is_left_open_keeps_nothing_of_kvm_open(live_kvm: LiveHost) 
             assert not [path for path in opened if "kvm" in str(path)]
     finally:
         running.close()
-    row = Row("the app on live", "> r n n >", 1, "-", "/dev/kvm is open at none of them: its module could be reloaded")
+    row = Row("the app on live", "> r n n >", 0, "-", "/dev/kvm is open at none of them: its module could be reloaded")
     hold("13. an app that is left open", [row])
 
 
@@ -205,6 +205,6 @@ def test_a_serial_line_without_a_size_has_the_usual_one(root: Path, tier: str) -
         running.until(b"\x1b[?1049l")
     finally:
         running.close()
-    what = "a serial line of size 0x0" + (", LC_ALL=C and TERM=linux" if tier == "ascii" else "")
+    what = "a serial line of size 0x0, LC_ALL=C and TERM=linux" if tier == "ascii" else "a serial line of size 0x0"
     outcome = "drawn for 80x24" + (", in ASCII alone" if tier == "ascii" else "")
     hold(f"13. {what}", [Row("msrtui HOST", "0 columns, 0 rows", 1, "-", outcome)])
