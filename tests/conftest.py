@@ -24,6 +24,7 @@ if "textual.constants" in sys.modules:  # a pytest plugin was quicker
 
 import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
+from real_qemus import QEMUS, Build, build_of, named  # noqa: E402
 
 from msrtui.kvm.abi import API_VERSION, errno_text  # noqa: E402
 from msrtui.kvm.live import LiveHost  # noqa: E402
@@ -101,6 +102,12 @@ def live_kvm() -> LiveHost:
     if host.ask(GetApiVersion()).result != API_VERSION:
         _missing(f"needs a KVM behind {host.path}")
     return host
+
+
+@pytest.fixture(scope="session", params=QEMUS, ids=named)
+def build(request: pytest.FixtureRequest, need_tool: Callable[..., str]) -> Build:
+    """Each QEMU that is here and has a profile, in turn."""
+    return build_of(need_tool(request.param), _missing)
 
 
 @pytest.fixture(scope="session")

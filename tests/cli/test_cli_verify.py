@@ -10,11 +10,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from command_line import EPYC, SKYLAKE, environment, msrtui, one_sentence
 from contract_shapes import is_hex_or_null, is_number, is_text, keys
+from real_qemus import Build
 
 from msrtui.cli.__main__ import main
 from msrtui.host import oracle, qemus
@@ -33,7 +34,6 @@ from msrtui.snapshot.sources import Source, open_source
 from msrtui.transcript.stepper import run
 from msrtui.values import replace
 
-QEMUS = ("qemu-system-x86_64", *filter(None, os.environ.get("MSRTUI_QEMUS", "").split(os.pathsep)))
 BEGUN = '#!/bin/sh\nexec 9>"{pipe}"\necho begun >&9\n'
 
 # answers every question with what stands in a file
@@ -65,21 +65,11 @@ def executable(path: Path, text: str) -> str:
     return str(path)
 
 
-@pytest.fixture(params=QEMUS)
-def real_qemu(
-    request: pytest.FixtureRequest,
-    need_tool: Callable[..., str],
-    live_kvm: LiveHost,
-    missing: Callable[[str], NoReturn],
-) -> str:
+@pytest.fixture
+def real_qemu(build: Build, live_kvm: LiveHost) -> str:
     """Each QEMU in turn that has a profile: the installed one, and those of MSRTUI_QEMUS."""
     assert live_kvm.path == "/dev/kvm"
-    path = need_tool(request.param)
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
-    version = said.partition(" version ")[2].split()[0]
-    if ".".join(version.split(".")[:2]) not in tables.labels():
-        missing(f"needs a profile of QEMU {version}")
-    return path
+    return build.program
 
 
 def agreeing(profile: QemuProfile, answerer: Answerer) -> Told:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from real_qemus import Build
 
 from msrtui.explain.predict import Facts, Prediction, predict
 from msrtui.explain.probing import take
@@ -94,20 +94,6 @@ def shim(need_tool: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
     return library
 
 
-@pytest.fixture(scope="module")
-def builds(need_tool: Callable[..., str]) -> dict[str, str]:
-    """Every QEMU that is here by its version: the installed one, and those of MSRTUI_QEMUS."""
-    binaries = [need_tool("qemu-system-x86_64"), *filter(None, os.environ.get("MSRTUI_QEMUS", "").split(":"))]
-    return {_label(binary): binary for binary in binaries}
-
-
-def _label(binary: str) -> str:
-    told = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True, timeout=60).stdout
-    found = re.search(r"version (\d+\.\d+)", told)
-    assert found
-    return found[1]
-
-
 def _predicted(label: str, machine: str, cpu: str, host: LiveHost, *, probed: bool, write: bool = False) -> Prediction:
     asked = QemuProfile(label, machine=machine)
     request = parse(cpu, asked)
@@ -119,45 +105,45 @@ def _predicted(label: str, machine: str, cpu: str, host: LiveHost, *, probed: bo
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("cpu", [*CPUS, *EDGES])
 def test_every_qemu_that_is_here_does_what_was_foretold(
-    cpu: str, machine: str, builds: dict[str, str], live_kvm: LiveHost
+    cpu: str, machine: str, build: Build, live_kvm: LiveHost
 ) -> None:
-    for label, binary in builds.items():
-        started = start_qemu(binary, machine, cpu)
-        by_rules = _predicted(label, machine, cpu, live_kvm, probed=False)
-        looked = _predicted(label, machine, cpu, live_kvm, probed=True)
-        tried = _predicted(label, machine, cpu, live_kvm, probed=True, write=True)
-        assert looked.outcome != "not known", (label, looked.reason)
-        for prediction in (looked, tried):
-            assert agreement(prediction, started).agree, (label, prediction.outcome, prediction.said, started)
-        assert agreement(by_rules, started).agree is not False, (label, by_rules.outcome, by_rules.said, started)
+    label = build.label
+    started = start_qemu(build.program, machine, cpu)
+    by_rules = _predicted(label, machine, cpu, live_kvm, probed=False)
+    looked = _predicted(label, machine, cpu, live_kvm, probed=True)
+    tried = _predicted(label, machine, cpu, live_kvm, probed=True, write=True)
+    assert looked.outcome != "not known", looked.reason
+    for prediction in (looked, tried):
+        assert agreement(prediction, started).agree, (prediction.outcome, prediction.said, started)
+    assert agreement(by_rules, started).agree is not False, (by_rules.outcome, by_rules.said, started)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("write", [False, True])
 def test_on_a_kvm_that_drops_a_bit_it_is_foretold_too(
-    machine: str, write: bool, builds: dict[str, str], shim: Path, root: Path, live_kvm: LiveHost, tmp_path: Path
+    machine: str, write: bool, build: Build, shim: Path, root: Path, live_kvm: LiveHost
 ) -> None:
-    for label, binary in builds.items():
-        told = _probe_where_the_bit_is_dropped(label, binary, machine, shim, root, write=write)
-        by_cpu = {each["cpu"]: each for each in told}
-        for cpu, each in by_cpu.items():
-            assert each["with_qemu"]["agree"] is True, (label, cpu, each["prediction"], each["with_qemu"])
-            writes_it = any(row["index"] == "0x10a" and row["value"] != "0x0" for row in each["writes"])
-            assert each["prediction"]["outcome"] == ("aborts" if writes_it else "starts")
-        assert by_cpu["host,-arch-capabilities"]["prediction"]["outcome"] == "starts"
-        aborting = by_cpu["Icelake-Server-v3"]
-        assert aborting["prediction"]["msr"] == "0x10a"
-        assert aborting["with_qemu"]["status"] == 134
-        assert [other["outcome"] for other in aborting["instead"]] == ["starts"]
+    assert live_kvm.path == "/dev/kvm"
+    told = _probe_where_the_bit_is_dropped(build, machine, shim, root, write=write)
+    by_cpu = {each["cpu"]: each for each in told}
+    for cpu, each in by_cpu.items():
+        assert each["with_qemu"]["agree"] is True, (cpu, each["prediction"], each["with_qemu"])
+        writes_it = any(row["index"] == "0x10a" and row["value"] != "0x0" for row in each["writes"])
+        assert each["prediction"]["outcome"] == ("aborts" if writes_it else "starts")
+    assert by_cpu["host,-arch-capabilities"]["prediction"]["outcome"] == "starts"
+    aborting = by_cpu["Icelake-Server-v3"]
+    assert aborting["prediction"]["msr"] == "0x10a"
+    assert aborting["with_qemu"]["status"] == 134
+    assert [other["outcome"] for other in aborting["instead"]] == ["starts"]
 
 
 def _probe_where_the_bit_is_dropped(
-    label: str, binary: str, machine: str, shim: Path, root: Path, *, write: bool
+    build: Build, machine: str, shim: Path, root: Path, *, write: bool
 ) -> list[dict[str, Any]]:
     import sys
 
     cpus = [option for cpu in (*CPUS, "Icelake-Server-v3") for option in ("--cpu", cpu)]
-    options = ["--qemu", label, "--machine", machine, "--with-qemu", "--binary", binary, "--json"]
+    options = ["--qemu", build.label, "--machine", machine, "--with-qemu", "--binary", build.program, "--json"]
     done = subprocess.run(
         [sys.executable, "-m", "msrtui", "probe", *options, *cpus, *(["--try"] if write else [])],
         capture_output=True,
@@ -173,22 +159,21 @@ def _probe_where_the_bit_is_dropped(
 
 @pytest.mark.parametrize("cpu", CPUS)
 def test_the_cpuid_that_is_probed_is_the_one_that_qemu_sets(
-    cpu: str, builds: dict[str, str], shim: Path, tmp_path: Path, live_kvm: LiveHost, monkeypatch: pytest.MonkeyPatch
+    cpu: str, build: Build, shim: Path, tmp_path: Path, live_kvm: LiveHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for label, binary in builds.items():
-        log = tmp_path / label
-        monkeypatch.setenv("LD_PRELOAD", str(shim))
-        monkeypatch.setenv("PUT_CPUID", str(log))
-        start_qemu(binary, "pc", cpu)
-        monkeypatch.delenv("LD_PRELOAD")
-        rows = [[int(word, 16) for word in line.split()] for line in log.read_text().splitlines()]
-        theirs = {(row[0], row[1]): dict(zip(("EAX", "EBX", "ECX", "EDX"), row[2:], strict=True)) for row in rows}
-        request = parse(cpu, QemuProfile(label, machine="pc"))
-        profile = profile_for(request, QemuProfile(label, machine="pc"))
-        outcome = conclude(negotiate(profile, cpu=request), live_kvm)
-        assert outcome.cpu is not None
-        ours = {(entry.function, entry.index): entry for entry in guest_cpuid(outcome.state, outcome.cpu) or ()}
-        for place, word in places(profile.tables).items():
-            said = theirs.get((place.leaf, place.subleaf), {}).get(place.register, 0)
-            entry = ours.get((place.leaf, place.subleaf))
-            assert (0 if entry is None else entry.register(place.register)) == said, (label, word)
+    log = tmp_path / "log"
+    monkeypatch.setenv("LD_PRELOAD", str(shim))
+    monkeypatch.setenv("PUT_CPUID", str(log))
+    start_qemu(build.program, "pc", cpu)
+    monkeypatch.delenv("LD_PRELOAD")
+    rows = [[int(word, 16) for word in line.split()] for line in log.read_text().splitlines()]
+    theirs = {(row[0], row[1]): dict(zip(("EAX", "EBX", "ECX", "EDX"), row[2:], strict=True)) for row in rows}
+    request = parse(cpu, QemuProfile(build.label, machine="pc"))
+    profile = profile_for(request, QemuProfile(build.label, machine="pc"))
+    outcome = conclude(negotiate(profile, cpu=request), live_kvm)
+    assert outcome.cpu is not None
+    ours = {(entry.function, entry.index): entry for entry in guest_cpuid(outcome.state, outcome.cpu) or ()}
+    for place, word in places(profile.tables).items():
+        said = theirs.get((place.leaf, place.subleaf), {}).get(place.register, 0)
+        entry = ours.get((place.leaf, place.subleaf))
+        assert (0 if entry is None else entry.register(place.register)) == said, word

@@ -22,19 +22,19 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn, cast
 
 import pytest
+from real_qemus import Build
 
 from msrtui.kvm import collector
 from msrtui.kvm.abi import Cap, cap_symbol, errno_name
 from msrtui.kvm.live import LiveHost
 from msrtui.kvm.requests import CheckExtension, GetApiVersion, OpenDevice, R, Reply, Request
-from msrtui.qemu import last_words, tables
+from msrtui.qemu import last_words
 from msrtui.qemu.capability_checks import CHECKS, Require
 from msrtui.qemu.conversation import negotiate
 from msrtui.qemu.profile import Irqchip, QemuProfile
 from msrtui.transcript.events import Event
 from msrtui.transcript.stepper import Stepper, run
 
-QEMUS = ("qemu-system-x86_64", *filter(None, os.environ.get("MSRTUI_QEMUS", "").split(os.pathsep)))
 # -arch-capabilities: some KVMs refuse to a vCPU the MSR 0x10a that they offer, and QEMU then aborts
 CPU = "host,-arch-capabilities"
 ARCH_CAPABILITIES = 1 << 29
@@ -138,24 +138,20 @@ class Real:
         return process.stderr, process.returncode
 
 
-@pytest.fixture(scope="module", params=QEMUS, ids=lambda path: "-".join(Path(path).parts[-2:]))
+@pytest.fixture(scope="module")
 def real(
-    request: pytest.FixtureRequest,
+    build: Build,
     live_kvm: LiveHost,
     need_tool: Callable[..., str],
     missing: Callable[[str], NoReturn],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Real:
     """Each QEMU in turn."""
-    program, strace = need_tool(request.param), need_tool("strace")
-    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    found = re.match(r"QEMU emulator version (\d+\.\d+)\.", version)
-    if found is None or found[1] not in tables.labels():
-        missing(f"needs a QEMU with a profile, {program} is {version.splitlines()[0]}")
+    strace = need_tool("strace")
     tried = subprocess.run([strace, "-o", os.devnull, "true"], capture_output=True, text=True, check=False)
     if tried.returncode != 0:
         missing(f"strace may not trace here: {tried.stderr.strip()}")
-    return Real(program, found[1], strace, tmp_path_factory.mktemp("strace"))
+    return Real(build.program, build.label, strace, tmp_path_factory.mktemp("strace"))
 
 
 def _ask_for_words(to_qemu: IO[str], from_qemu: IO[str]) -> list[dict[str, Any]] | None:

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from real_qemus import QEMUS
 
 from msrtui.host import oracle
 from msrtui.host.oracle import EXPANDED, OracleFailed, ask_qemu
 from msrtui.kvm.live import LiveHost
-
-QEMUS = ("qemu-system-x86_64", *filter(None, os.environ.get("MSRTUI_QEMUS", "").split(os.pathsep)))
 
 # what the fakes have in common: the line that QEMU would speak QMP on, and ways to be silent for good
 FAKE = """
