@@ -7,6 +7,9 @@ own, and a test holds every class of the program to what the standard library wo
 
 Only what the program uses is here: ``dataclass`` bare or with ``frozen=True``; ``field`` with ``default``,
 ``default_factory``, ``repr`` and ``compare``; inheritance, ``ClassVar``, ``__post_init__``. Imports nothing of ours.
+
+What is a ``ClassVar`` is known by its text, without importing what the text names. So a module that makes values has
+``from __future__ import annotations`` and takes ``ClassVar`` by that name; any other way is a TypeError as it is read.
 """
 
 from __future__ import annotations
@@ -49,10 +52,17 @@ def _repr(self: Any) -> str:
 
 
 def _own_fields(cls: type) -> dict[str, _Field]:
-    """The fields that the class itself annotates, in order; where one has a value in the class, that is its default."""
+    """The fields that the class itself annotates, in order; where one has a value in the class, that is its default.
+
+    Raises TypeError where it cannot be told whether an annotation is a ClassVar.
+    """
     found = {}
     for name, annotation in cls.__annotations__.items():
-        if annotation.startswith("ClassVar"):
+        if type(annotation) is not str:
+            raise TypeError(f"{cls.__qualname__}.{name}: its module needs 'from __future__ import annotations'")
+        if "ClassVar" in annotation:
+            if annotation != "ClassVar" and not annotation.startswith("ClassVar["):
+                raise TypeError(f"{cls.__qualname__}.{name}: write ClassVar[...], not {annotation}")
             continue
         given = cls.__dict__.get(name, _MISSING)
         one = given if isinstance(given, _Field) else _Field(given)

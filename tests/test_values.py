@@ -9,6 +9,7 @@ import importlib
 import inspect
 import pickle
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -130,6 +131,28 @@ def test_a_frozen_value_cannot_be_changed_and_one_that_can_has_no_hash() -> None
     assert opened.__eq__(frozen) is NotImplemented
     with pytest.raises(TypeError, match="unhashable"):
         hash(opened)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "said"),
+    [
+        (int, "Made.number: its module needs 'from __future__ import annotations'"),
+        ("typing.ClassVar[int]", "Made.number: write ClassVar"),
+        ("'ClassVar[int]'", "Made.number: write ClassVar"),
+        ("Final[ClassVar[int]]", "Made.number: write ClassVar"),
+    ],
+)
+def test_what_may_be_no_field_and_cannot_be_told_is_refused_as_the_class_is_made(annotation: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(said)):
+        dataclass(type("Made", (), {"__annotations__": {"number": annotation}}))
+
+
+def test_a_class_variable_is_no_field_with_or_without_its_type() -> None:
+    for annotation in ("ClassVar", "ClassVar[int]"):
+        made: Any = dataclass(type("Made", (), {"__annotations__": {"kind": annotation, "number": "int"}, "kind": 7}))
+        assert made(1).number == 1
+        assert made.__match_args__ == ("number",)
+        assert made.kind == 7
 
 
 def test_no_name_of_a_field_means_anything_in_the_making() -> None:
