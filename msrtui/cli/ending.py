@@ -3,13 +3,24 @@
 By default these signals end a process at once. Then a file half written would stay behind, and an ssh that was started
 in a session of its own would live on. So the first one unwinds the command, and the process then ends of that very
 signal, as its parent expects; a second one ends it at once. What who started us wants ignored (nohup) stays ignored.
+
+A signal may come in the middle of what no exception can leave: a weak reference's callback, ``__del__``, what a module
+has run around a fork (logging does). Python then prints the exception and goes on; here it is raised again just after.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+_SOON = 0.001
+"""Seconds until what could not be raised is raised again; as often as need be."""
 
 
 class Told(KeyboardInterrupt):
@@ -26,7 +37,7 @@ def _signals() -> tuple[int, ...]:
 
 
 def unwind_when_told() -> None:
-    """From here on these signals raise Told in the main thread."""
+    """From here on these signals raise Told in the main thread, and neither it nor Ctrl+C is ever lost."""
     ours = os.getpid()
 
     def told(number: int, _: FrameType | None) -> None:
@@ -39,6 +50,21 @@ def unwind_when_told() -> None:
     for number in _signals():
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, told)
+    if hasattr(signal, "setitimer"):
+        sys.unraisablehook = _raise_it_soon
+
+
+def _raise_it_soon(unraisable: UnraisableHookArgs) -> None:
+    lost = unraisable.exc_value
+    if not isinstance(lost, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
+        return
+
+    def again(number: int, _: FrameType | None) -> None:
+        raise lost
+
+    signal.signal(signal.SIGALRM, again)
+    signal.setitimer(signal.ITIMER_REAL, _SOON)
 
 
 def end_by(number: int) -> int:
