@@ -110,6 +110,17 @@ class Debian:
             raise NoArchive(f"{' '.join(command)} failed")
         return found
 
+    def source_tree(self, package: str, version: str, into: Path) -> None:
+        """A source package of exactly this version, unpacked and patched as Debian builds it."""
+        if shutil.which("dpkg-source") is None:
+            raise NoArchive("needs dpkg-source (package dpkg-dev)")
+        packages = self.folder / "packages"
+        self._apt("apt-get", "-q", "source", "--download-only", f"{package}={version}", cwd=packages)
+        description = packages / f"{package}_{version.rpartition(':')[2]}.dsc"
+        # what apt has downloaded it has compared with the archive's signed list
+        command = ["dpkg-source", "-q", "--no-check", "-x", str(description), str(into)]
+        subprocess.run(command, check=True, capture_output=True)
+
     def source(self, package: str, suite: str) -> Path:
         """The upstream archive of a source package; Debian's own changes are left out."""
         packages = self.folder / "packages"
