@@ -73,7 +73,8 @@ class Debian:
             kind, name = suite.split(":") if ":" in suite else ("deb", suite)
             lines.append(f"{kind} [signed-by={KEYRING}] {uri} {name} main\n")
         (self.folder / "sources.list").write_text("".join(lines))
-        self._apt("apt-get", "-qq", "update")
+        # else what cannot be fetched is a warning, and the lists are empty
+        self._apt("apt-get", "-qq", "-o", "APT::Update::Error-Mode=any", "update")
 
     def newest(self, pattern: str) -> str:
         """The name of the newest package whose whole name is so. Raises NoArchive."""
