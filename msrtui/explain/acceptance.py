@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from msrtui.qemu.msr_index import MSR_IA32_VMX_PROCBASED_CTLS2, TRUE_CONTROLS
+
 AcceptanceRule = Literal[
     "must-be-1-lost",
     "may-be-1-not-offered",
@@ -50,7 +52,7 @@ class Refusal(NamedTuple):
 
 
 VMX_MSRS = range(0x480, 0x492)
-TRUE_CONTROLS = (0x48B, 0x48D, 0x48E, 0x48F, 0x490)
+CONTROL_MSRS = (MSR_IA32_VMX_PROCBASED_CTLS2, *TRUE_CONTROLS)
 """The control MSRs that can be written: low half must be 1, high half may be 1."""
 DERIVED = (0x481, 0x482, 0x483, 0x484, 0x487, 0x489)
 """The non-TRUE controls and the FIXED1 registers: KVM makes them from others."""
@@ -151,5 +153,5 @@ _RULES: dict[int, Callable[[int, int], tuple[Refusal, ...]]] = {
     0x486: _fixed0,
     0x488: _fixed0,
     0x345: _perf_capabilities,
-    **dict.fromkeys(TRUE_CONTROLS, _controls),
+    **dict.fromkeys(CONTROL_MSRS, _controls),
 }

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from msrtui.catalog import bit_name, layout_of
-from msrtui.explain.acceptance import TRUE_CONTROLS, AcceptanceRule, Refusal
+from msrtui.explain.acceptance import CONTROL_MSRS, AcceptanceRule, Refusal
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.words import bits_of, is_control_word
 
-CONTROLS = frozenset((*TRUE_CONTROLS, 0x481, 0x482, 0x483, 0x484))
+CONTROLS = frozenset((*CONTROL_MSRS, 0x481, 0x482, 0x483, 0x484))
 _TRUE_OF = {0x481: 0x48D, 0x482: 0x48E, 0x483: 0x48F, 0x484: 0x490}
 """The control MSR whose controls the older one has too."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from msrtui.errors import BadRequest
-from msrtui.explain.acceptance import ARCH_ABSENT, ARCH_GATE, DERIVED, TRUE_CONTROLS, VMX_MSRS
+from msrtui.explain.acceptance import ARCH_ABSENT, ARCH_GATE, CONTROL_MSRS, DERIVED, VMX_MSRS
 from msrtui.explain.answer import LIKELY, PROBE, SURE, Cause, Certainty, Diagnosis, Remedy
 from msrtui.explain.messages import FailedToSetMsr
 from msrtui.explain.naming import feature_names, label, named_bits, refused_bits
@@ -208,7 +208,7 @@ def _nested(profile: QemuProfile, index: int, value: int, here: RefusedHere | No
     high = value >> 32
     if here is not None and here.refused and here.cure is None and here.system is not None:
         names = feature_names(profile, index, sum(each.mask for each in here.refused))
-        if names and index in TRUE_CONTROLS:
+        if names and index in CONTROL_MSRS:
             cpu = ",".join(["host", *(f"-{name}" for name in names)])
             yield Remedy("cpu-without", "guest-lacks", LIKELY, {"cpu": cpu, "names": list(names)})
     elif index == 0x48B and (here is None or here.cure is None):
@@ -232,7 +232,7 @@ def _nested(profile: QemuProfile, index: int, value: int, here: RefusedHere | No
         if here is None or labels()[-1] not in {writer.version for writer in here.writers}:
             yield Remedy("newer-qemu", "qemu-upgrade", LIKELY, {"version": "5.0"})
         yield Remedy("newer-kernel", "host-reboot", LIKELY, {"version": "5.3"})
-    elif index in TRUE_CONTROLS:
+    elif index in CONTROL_MSRS:
         yield Remedy("newer-kernel", "host-reboot", LIKELY, {"version": ""})
 
 

@@ -12,6 +12,7 @@ from msrtui.qemu.filtering import GuestCpu, guest_cpu
 from msrtui.qemu.guest import expand_and_filter
 from msrtui.qemu.memo import WordMemo
 from msrtui.qemu.models import Guest
+from msrtui.qemu.msr_index import MSR_IA32_UCODE_REV
 from msrtui.qemu.msrs import kvm_arch_get_supported_msr_feature
 from msrtui.qemu.negotiation import Negotiation, NotDone, within
 from msrtui.qemu.profile import QemuProfile
@@ -21,8 +22,6 @@ from msrtui.qemu.stops import stops
 from msrtui.qemu.vcpu import Write, kvm_init_msrs
 from msrtui.qemu.words import Supported, SupportedWord, supported_words
 from msrtui.values import dataclass, replace
-
-MSR_IA32_UCODE_REV = 0x8B
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from msrtui.kvm import abi
 from msrtui.kvm.abi import Cap
 from msrtui.kvm.requests import CheckExtension, GetMsrFeatureIndexList, GetMsrIndexList, GetMsrs
 from msrtui.qemu import last_words, rules
+from msrtui.qemu.msr_index import MSR_IA32_ARCH_CAPABILITIES, MSR_IA32_VMX_PROCBASED_CTLS2, TRUE_CONTROLS
 from msrtui.qemu.negotiation import Decision, Lineage, Negotiation, QemuExit, ask
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.state import UNKNOWN, KvmState, Unknown
@@ -45,13 +46,9 @@ FEATURE_MSRS_FATAL_SINCE = (10, 0)
 """From here on a feature list that cannot be fetched ends QEMU; before, the caller ignored the error."""
 WIDE_SINCE = (4, 2)
 """Before this version the function returns 32 bits: the upper half of a feature MSR is lost."""
-MSR_IA32_ARCH_CAPABILITIES = 0x10A
 MDS_CLASS_NO = 1 << 5 | 1 << 8 | 1 << 13 | 1 << 14 | 1 << 15
 """mds-no, taa-no, sbdr-ssdp-no, fbsdp-no, psdp-no: a CPU with none of these bugs needs no FB_CLEAR to say so."""
 FB_CLEAR = 1 << 17
-MSR_IA32_VMX_PROCBASED_CTLS2 = 0x48B
-TRUE_CONTROLS = (0x48D, 0x48E, 0x48F, 0x490)
-"""MSR_IA32_VMX_TRUE_{PINBASED,PROCBASED,EXIT,ENTRY}_CTLS."""
 
 
 def kvm_get_supported_msrs(profile: QemuProfile) -> Negotiation[frozenset[str]]:

@@ -8,6 +8,24 @@ from __future__ import annotations
 
 from msrtui.qemu.filtering import GuestCpu
 from msrtui.qemu.models import pmu_of
+from msrtui.qemu.msr_index import (
+    MSR_IA32_ARCH_CAPABILITIES,
+    MSR_IA32_CORE_CAPABILITY,
+    MSR_IA32_PERF_CAPABILITIES,
+    MSR_IA32_UCODE_REV,
+    MSR_IA32_VMX_BASIC,
+    MSR_IA32_VMX_CR0_FIXED0,
+    MSR_IA32_VMX_CR4_FIXED0,
+    MSR_IA32_VMX_EPT_VPID_CAP,
+    MSR_IA32_VMX_MISC,
+    MSR_IA32_VMX_PROCBASED_CTLS2,
+    MSR_IA32_VMX_TRUE_ENTRY_CTLS,
+    MSR_IA32_VMX_TRUE_EXIT_CTLS,
+    MSR_IA32_VMX_TRUE_PINBASED_CTLS,
+    MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
+    MSR_IA32_VMX_VMCS_ENUM,
+    MSR_IA32_VMX_VMFUNC,
+)
 from msrtui.qemu.msrs import kvm_arch_get_supported_msr_feature
 from msrtui.qemu.negotiation import Negotiation, within
 from msrtui.qemu.state import KvmState
@@ -15,17 +33,24 @@ from msrtui.qemu.state import KvmState
 Write = tuple[int, int]
 """(index, value), 64 bits."""
 
-VMX_BASIC, VMX_MISC, VMX_EPT_VPID = 0x480, 0x485, 0x48C
 _BASIC_KEPT = (1 << 31) - 1 | 0x1FFF << 32 | 0xF << 50
 """Revision, VMCS size, memory type: what no feature bit says is taken from KVM as it is."""
 _MISC_KEPT = 0x1F | 0b111 << 25
 _EPT_MEMORY_TYPES = 1 << 8 | 1 << 14
-KEPT = {VMX_BASIC: _BASIC_KEPT, VMX_MISC: _MISC_KEPT, VMX_EPT_VPID: _EPT_MEMORY_TYPES}
+KEPT = {
+    MSR_IA32_VMX_BASIC: _BASIC_KEPT,
+    MSR_IA32_VMX_MISC: _MISC_KEPT,
+    MSR_IA32_VMX_EPT_VPID_CAP: _EPT_MEMORY_TYPES,
+}
 """Bits that a guest gets as KVM has them, beside those of the feature word, by MSR."""
 VMX_WRITTEN_FIRST = (4, 2)
 """From here on QEMU writes the VMX MSRs of a guest that has VMX; before, the guest has KVM's own."""
+AMD_UCODE_REV, INTEL_UCODE_REV = 0x01000065, 0x1_0000_0000
+"""The microcode revision of a named model, by the guest's vendor: KVM's own for a new vCPU."""
 _LM = 1 << 29
 _VMX = 1 << 5
+_CR0_PE, _CR0_NE, _CR0_PG = 1 << 0, 1 << 5, 1 << 31
+_CR4_VMXE = 1 << 13
 
 
 def kvm_init_msrs(state: KvmState, cpu: GuestCpu, ucode_rev: int | None) -> Negotiation[list[Write] | None]:
@@ -43,17 +68,17 @@ def _writes(state: KvmState, cpu: GuestCpu, ucode_rev: int | None) -> Negotiatio
     words = {name: value or 0 for name, value in values.items()}
     writes: list[Write] = []
     if "has_msr_arch_capabs" in state.flags:
-        writes.append((0x10A, words["FEAT_ARCH_CAPABILITIES"]))
+        writes.append((MSR_IA32_ARCH_CAPABILITIES, words["FEAT_ARCH_CAPABILITIES"]))
     if "has_msr_core_capabs" in state.flags:
-        writes.append((0xCF, words["FEAT_CORE_CAPABILITY"]))
+        writes.append((MSR_IA32_CORE_CAPABILITY, words["FEAT_CORE_CAPABILITY"]))
     if "has_msr_perf_capabs" in state.flags and pmu_of(state.profile, cpu.request):
-        kvm = yield from kvm_arch_get_supported_msr_feature(state, 0x345)
+        kvm = yield from kvm_arch_get_supported_msr_feature(state, MSR_IA32_PERF_CAPABILITIES)
         if kvm.value:
-            writes.append((0x345, kvm.value & words["FEAT_PERF_CAPABILITIES"]))
+            writes.append((MSR_IA32_PERF_CAPABILITIES, kvm.value & words["FEAT_PERF_CAPABILITIES"]))
     microcode: list[Write] = []
     if "has_msr_ucode_rev" in state.flags:
-        fallback = 0x01000065 if state.amd else 0x1_0000_0000
-        microcode = [(0x8B, ucode_rev if ucode_rev else fallback)]
+        fallback = AMD_UCODE_REV if state.amd else INTEL_UCODE_REV
+        microcode = [(MSR_IA32_UCODE_REV, ucode_rev if ucode_rev else fallback)]
     vmx: list[Write] = []
     if state.feature_msrs is not None and words.get("FEAT_1_ECX", 0) & _VMX:
         vmx = yield from _vmx(state, words)
@@ -62,11 +87,11 @@ def _writes(state: KvmState, cpu: GuestCpu, ucode_rev: int | None) -> Negotiatio
 
 
 def _vmx(state: KvmState, words: dict[str, int]) -> Negotiation[list[Write]]:
-    basic = yield from kvm_arch_get_supported_msr_feature(state, VMX_BASIC)
+    basic = yield from kvm_arch_get_supported_msr_feature(state, MSR_IA32_VMX_BASIC)
     if not basic.value:
         return []
-    misc = yield from kvm_arch_get_supported_msr_feature(state, VMX_MISC)
-    ept_vpid = yield from kvm_arch_get_supported_msr_feature(state, VMX_EPT_VPID)
+    misc = yield from kvm_arch_get_supported_msr_feature(state, MSR_IA32_VMX_MISC)
+    ept_vpid = yield from kvm_arch_get_supported_msr_feature(state, MSR_IA32_VMX_EPT_VPID_CAP)
     default1 = state.profile.tables.vmx_default1
 
     def controls(word: str, symbol: str) -> int:
@@ -78,18 +103,23 @@ def _vmx(state: KvmState, words: dict[str, int]) -> Negotiation[list[Write]]:
         exit_controls |= 1 << 41  # host-addr-space-size may be 1: a control that has no name
     memory_types = (ept_vpid.value or 0) & _EPT_MEMORY_TYPES if secondary & 2 else 0
     writes = [
-        (0x48E, controls("FEAT_VMX_PROCBASED_CTLS", "MSR_IA32_VMX_TRUE_PROCBASED_CTLS")),
-        (0x48D, controls("FEAT_VMX_PINBASED_CTLS", "MSR_IA32_VMX_TRUE_PINBASED_CTLS")),
-        (0x48F, exit_controls),
-        (0x490, controls("FEAT_VMX_ENTRY_CTLS", "MSR_IA32_VMX_TRUE_ENTRY_CTLS")),
-        (0x48B, controls("FEAT_VMX_SECONDARY_CTLS", "MSR_IA32_VMX_PROCBASED_CTLS2")),
-        (VMX_EPT_VPID, words["FEAT_VMX_EPT_VPID_CAPS"] | memory_types),
-        (VMX_BASIC, words["FEAT_VMX_BASIC"] | basic.value & _BASIC_KEPT),
-        (VMX_MISC, words["FEAT_VMX_MISC"] | (misc.value or 0) & _MISC_KEPT),
+        (MSR_IA32_VMX_TRUE_PROCBASED_CTLS, controls("FEAT_VMX_PROCBASED_CTLS", "MSR_IA32_VMX_TRUE_PROCBASED_CTLS")),
+        (MSR_IA32_VMX_TRUE_PINBASED_CTLS, controls("FEAT_VMX_PINBASED_CTLS", "MSR_IA32_VMX_TRUE_PINBASED_CTLS")),
+        (MSR_IA32_VMX_TRUE_EXIT_CTLS, exit_controls),
+        (MSR_IA32_VMX_TRUE_ENTRY_CTLS, controls("FEAT_VMX_ENTRY_CTLS", "MSR_IA32_VMX_TRUE_ENTRY_CTLS")),
+        (MSR_IA32_VMX_PROCBASED_CTLS2, controls("FEAT_VMX_SECONDARY_CTLS", "MSR_IA32_VMX_PROCBASED_CTLS2")),
+        (MSR_IA32_VMX_EPT_VPID_CAP, words["FEAT_VMX_EPT_VPID_CAPS"] | memory_types),
+        (MSR_IA32_VMX_BASIC, words["FEAT_VMX_BASIC"] | basic.value & _BASIC_KEPT),
+        (MSR_IA32_VMX_MISC, words["FEAT_VMX_MISC"] | (misc.value or 0) & _MISC_KEPT),
     ]
     if "has_msr_vmx_vmfunc" in state.flags:
-        writes.append((0x491, words["FEAT_VMX_VMFUNC"]))
-    return [*writes, (0x486, 0x80000021), (0x488, 0x2000), (0x48A, _vmcs_enum(state.profile.version, words))]
+        writes.append((MSR_IA32_VMX_VMFUNC, words["FEAT_VMX_VMFUNC"]))
+    return [
+        *writes,
+        (MSR_IA32_VMX_CR0_FIXED0, _CR0_PG | _CR0_NE | _CR0_PE),
+        (MSR_IA32_VMX_CR4_FIXED0, _CR4_VMXE),
+        (MSR_IA32_VMX_VMCS_ENUM, _vmcs_enum(state.profile.version, words)),
+    ]
 
 
 def make_vmx_msr_value(word: int, default1: int) -> int:

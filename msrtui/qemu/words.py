@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from msrtui.qemu import rules
 from msrtui.qemu.cpuid import kvm_arch_get_supported_cpuid
-from msrtui.qemu.msrs import MSR_IA32_VMX_PROCBASED_CTLS2, TRUE_CONTROLS, Branch, kvm_arch_get_supported_msr_feature
+from msrtui.qemu.msr_index import MSR_IA32_VMX_PROCBASED_CTLS2, TRUE_CONTROLS
+from msrtui.qemu.msrs import Branch, kvm_arch_get_supported_msr_feature
 from msrtui.qemu.negotiation import Decision, Lineage, Negotiation, within
 from msrtui.qemu.state import KvmState
 from msrtui.qemu.tables import FeatureWord

@@ -12,7 +12,7 @@ from msrtui.kvm import abi
 from msrtui.kvm.readings import MsrReading, read_feature_msrs, reading_of
 from msrtui.kvm.requests import GetMsrs
 from msrtui.qemu import rules
-from msrtui.qemu.conversation import MSR_IA32_UCODE_REV
+from msrtui.qemu.msr_index import MSR_IA32_UCODE_REV
 from msrtui.qemu.negotiation import Lineage, QemuExit
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.words import bits_of, is_control_word

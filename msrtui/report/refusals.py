@@ -10,10 +10,10 @@ from msrtui.explain import predict, write_rules
 from msrtui.explain.acceptance import (
     ARCH_ABSENT,
     ARCH_GATE,
+    CONTROL_MSRS,
     NO_RULE,
     PDCM_GATE,
     PEBS_NEEDS,
-    TRUE_CONTROLS,
     AcceptanceRule,
     Refusal,
 )
@@ -64,7 +64,7 @@ def bits_text(index: int, bits: int, profile: QemuProfile) -> str:
     """The bits of an MSR by name: QEMU's, else the architecture's, else their numbers; a field is named once."""
     names: dict[str, None] = {}
     for bit in bits_of(bits):
-        if index in TRUE_CONTROLS:
+        if index in CONTROL_MSRS:
             said = _("{name} (may be 1)") if bit >= 32 else _("{name} (must be 1)")
             names[said.format(name=label(profile, index, bit % 32))] = None
         else:
@@ -78,7 +78,7 @@ def bits_text(index: int, bits: int, profile: QemuProfile) -> str:
 def rule_text(verdict: Verdict, profile: QemuProfile) -> str:
     """Why KVM takes this write, refuses it, or why that is not known."""
     if verdict.taken:
-        if verdict.rule == write_rules.WITHIN and verdict.index in TRUE_CONTROLS:
+        if verdict.rule == write_rules.WITHIN and verdict.index in CONTROL_MSRS:
             return _("no control beyond what KVM offers, and all that must be 1")
         return _(_TAKEN[verdict.rule])
     if verdict.taken is None:
