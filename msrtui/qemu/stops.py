@@ -14,10 +14,10 @@ from typing import NamedTuple, TypeAlias
 from msrtui.kvm import abi
 from msrtui.kvm.abi import Cap
 from msrtui.kvm.requests import HostCpuid
-from msrtui.qemu import last_words
 from msrtui.qemu.filtering import GuestCpu
 from msrtui.qemu.last_words import PROGRAM
-from msrtui.qemu.negotiation import Negotiation, QemuExit, ask
+from msrtui.qemu.models import pmu_of
+from msrtui.qemu.negotiation import Negotiation, NotDone, QemuExit, ask
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.startup import kvm_check_extension
 from msrtui.qemu.state import KvmState
@@ -80,29 +80,35 @@ Areas: TypeAlias = Mapping[int, Area]
 """By component; one that is missing is not known, because the host's CPUID could not be had."""
 
 
-def stops(state: KvmState, supported: Supported, cpu: GuestCpu) -> Negotiation[QemuExit | None]:
-    """The first of the ends below, in QEMU's order; None where the vCPU gets its state.
+def realize(state: KvmState, supported: Supported, cpu: GuestCpu) -> Negotiation[Areas]:
+    """The CPU's creation, and x86_cpu_realizefn up to the filter: their ends, raised as QemuExit, in QEMU's order.
 
-    None too where QEMU ended in another way before: no such CPU can be made, ``enforce``, the userspace APIC.
+    None ends a CPU that cannot be made (``refused`` without ``enforce``): there QEMU ended in another way before.
     What the source does not hold stops nothing.
     """
     areas = yield from xsave_areas(state, supported)
     if isinstance(areas, QemuExit):
-        return areas
+        raise areas
     if cpu.refused is not None and not cpu.request.enforce:
-        return None
+        return areas
     if (end := lbr_format(state, supported, cpu)) is not None:
-        return end
+        raise end
+    return areas
+
+
+def address_width(state: KvmState, cpu: GuestCpu) -> Negotiation[int]:
+    """The bits of a physical address, as ``host_phys_bits``, for a CPU that passed the filter. Raises QemuExit."""
     if cpu.refused is not None:
-        return None
+        return 0
     phys_bits = yield from host_phys_bits(state, cpu)
     if (end := phys_bits_range(state, phys_bits) or guest_phys_bits(state, phys_bits)) is not None:
-        return end
-    if last_words.userspace_apic_refused(state.profile) is not None:
-        return None
-    if (end := (yield from init_vcpu(state, cpu))) is not None:
-        return end
-    return xsave_areas_together(areas) or phys_bits_of_mtrrs(state, phys_bits)
+        raise end
+    return phys_bits
+
+
+def first_state(state: KvmState, cpu: GuestCpu, areas: Areas, phys_bits: int) -> QemuExit | None:
+    """The ends behind KVM_SET_MSRS: when the vCPU gets its first state, and when that is read back."""
+    return None if cpu.refused is not None else xsave_areas_together(areas) or phys_bits_of_mtrrs(state, phys_bits)
 
 
 def _error(text: str) -> QemuExit:
@@ -181,8 +187,7 @@ def lbr_format(state: KvmState, supported: Supported, cpu: GuestCpu) -> QemuExit
     offered = _supported(supported, name) & _LBR_FORMAT
     if not wanted:
         return None
-    pmu = cpu.request.takes_all if state.profile.pmu is None else state.profile.pmu
-    if not pmu:
+    if not pmu_of(state.profile, cpu.request):
         return _error("vPMU: LBR is unsupported without pmu=on")
     if wanted != offered:
         return _error(f"vPMU: the lbr-fmt value (0x{wanted:x}) does not match the host value (0x{offered:x}).")
@@ -241,14 +246,20 @@ def asked_for_a_vcpu(profile: QemuProfile) -> tuple[Cap, ...]:
     return (Cap.XSAVE2,) if profile.version >= _XSAVE2_SINCE else ()
 
 
-def init_vcpu(state: KvmState, cpu: GuestCpu) -> Negotiation[QemuExit | None]:
-    """kvm_arch_init_vcpu: from KVM_CREATE_VCPU to KVM_SET_MSRS, with KVM_SET_CPUID2 between the two ends."""
+def init_vcpu(state: KvmState, cpu: GuestCpu) -> Negotiation[None]:
+    """kvm_arch_init_vcpu, behind KVM_CREATE_VCPU: its questions and its two ends, with KVM_SET_CPUID2 between them.
+
+    Run: 5.2, 7.2, 10.0, 11.1. Read: the others. A CPU that QEMU refused before is asked nothing about. Raises QemuExit.
+    """
     xsave2: int | None = 0
-    for capability in asked_for_a_vcpu(state.profile):
-        xsave2 = yield from kvm_check_extension(capability)
-    if (end := (yield from mce_banks(state, cpu))) is not None:
-        return end
-    return xsave_buffer(state, xsave2)
+    if cpu.refused is None:
+        for capability in asked_for_a_vcpu(state.profile):
+            xsave2 = yield from kvm_check_extension(capability)
+        if (end := (yield from mce_banks(state, cpu))) is not None:
+            raise end
+    yield NotDone("KVM_SET_CPUID2", "vcpu")
+    if cpu.refused is None and (end := xsave_buffer(state, xsave2)) is not None:
+        raise end
 
 
 def mce_banks(state: KvmState, cpu: GuestCpu) -> Negotiation[QemuExit | None]:

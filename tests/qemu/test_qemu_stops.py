@@ -14,18 +14,21 @@ from scripted import play_on
 from worlds import PROFILES, between, number
 
 from msrtui.kvm.recorded import RecordedHost, RecordedMsr, RecordedTable, Recording
-from msrtui.kvm.requests import CheckExtension, CpuidEntry, HostCpuid
+from msrtui.kvm.requests import CheckExtension, CpuidEntry, GetMsrs, HostCpuid
 from msrtui.qemu import stops as stops_module
+from msrtui.qemu.conversation import kvm_cpu_realizefn, negotiate
 from msrtui.qemu.cpu_request import CpuRequest, definitions, parse, profile_for
 from msrtui.qemu.cpuid_table import get_supported_cpuid
 from msrtui.qemu.filtering import GuestCpu, guest_cpu
+from msrtui.qemu.last_words import userspace_apic_refused
 from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.startup import kvm_init
 from msrtui.qemu.state import KvmState
-from msrtui.qemu.stops import AREA_SIZES, lbr_format, stops, xsave_areas_together
+from msrtui.qemu.stops import AREA_SIZES, lbr_format, xsave_areas_together
 from msrtui.qemu.words import SupportedWord, supported_words
 from msrtui.snapshot.sources import open_source
+from msrtui.transcript.stepper import run
 from msrtui.values import replace
 
 HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"
@@ -88,9 +91,8 @@ def played(label: str, text: str, said: Recording, **options: str) -> tuple[Qemu
     request = parse(text, plain)
     host = RecordedHost(said)
     state, words, cpu = made(profile_for(request, plain), request, host)
-    found = play_on(stops(state, words, cpu), host)
-    assert found.exit is None
-    return found.result, list(found.asked)
+    found = play_on(kvm_cpu_realizefn(state, words, cpu, None), host)
+    return found.exit, list(found.asked)
 
 
 def made(
@@ -356,7 +358,9 @@ def test_what_ended_it_before_is_not_told_again() -> None:
     )
     few = altered(caps={31: 9})
     irqchip_off = {"irqchip": "off", "machine": "pc"}
-    assert shown("10.2", "host", few, **irqchip_off) is None, "the userspace APIC comes first"
+    refused = userspace_apic_refused(QemuProfile("10.2", "pc", "off"))
+    assert refused is not None
+    assert shown("10.2", "host", few, **irqchip_off) == (refused.text, refused.status), "the userspace APIC comes first"
     assert shown("7.2", "host", few, **irqchip_off) == (MCE_LAST.format(9), 1)
     avx10 = altered(kvm={(7, 1, "edx"): 1 << 19, (0x24, 0, "ebx"): 3, (0x80000008, 0, "eax"): 0x10028})
     assert shown("11.1", "host", avx10) is None
@@ -367,6 +371,52 @@ def test_what_it_asks_is_in_qemus_order() -> None:
     areas = [HostCpuid(0xD, i) for i in (2, 3, 4, 5, 6, 7, 9)]
     realize = [HostCpuid(0x80000000, 0), HostCpuid(0x80000008, 0)]
     vcpu = [CheckExtension(208), HostCpuid(1, 0), CheckExtension(31)]
-    assert played("10.2", "host", said)[1] == [*areas, *realize, *vcpu]
+    ucode_rev, vmx = GetMsrs((0x8B,)), [GetMsrs((index,)) for index in (0x480, 0x485, 0x48C)]
+    assert played("10.2", "host,-vmx", said)[1] == [*areas, ucode_rev, *realize, *vcpu, GetMsrs((0x345,))]
     assert played("10.2", "EPYC", said)[1] == [*areas, CheckExtension(208), CheckExtension(31)]
-    assert played("5.2", "EPYC", said)[1] == [CheckExtension(31), CheckExtension(31)]
+    assert played("5.2", "EPYC,+vmx", said)[1] == [CheckExtension(31), CheckExtension(31), *vmx]
+
+
+@pytest.mark.parametrize("label", PROFILES)
+def test_what_is_asked_for_a_vcpu_stands_between_its_making_and_its_cpuid(label: str) -> None:
+    """In kvm_arch_init_vcpu, as in the system calls of 5.2, 7.2, 10.0 and 11.1."""
+    host = RecordedHost(recorded())
+    events = run(negotiate(QemuProfile(label)), host).events
+    seen = []
+    for event in events:
+        if event.kind == "ioctl" and event.function in ("kvm_init_vcpu", "kvm_arch_init_vcpu"):
+            capability = event.request.capability if isinstance(event.request, CheckExtension) else None
+            seen.append((event.function, event.ioctl, capability))
+    here = "kvm_arch_init_vcpu"
+    xsave2 = [(here, "KVM_CHECK_EXTENSION", 208)] if between(label, "7.0") else []
+    mce = [(here, "KVM_CHECK_EXTENSION", 31)] * (1 if between(label, "8.2") else 2)
+    assert seen == [("kvm_init_vcpu", "KVM_CREATE_VCPU", None), *xsave2, *mce, (here, "KVM_SET_CPUID2", None)]
+
+
+@pytest.mark.parametrize("label", PROFILES)
+def test_what_ends_a_vcpu_is_told_behind_its_making(label: str) -> None:
+    few, large = altered(caps={31: 9}), altered(caps={208: 0}, kvm={(0xD, 0, "ecx"): 4097})
+    parts = everything(0x2EF)
+    for said, behind, since in (
+        (few, "KVM_CREATE_VCPU", "3.1"),
+        (large, "KVM_SET_CPUID2", "6.2"),
+        (parts, "KVM_SET_MSRS", "9.0"),
+    ):
+        stepper = run(negotiate(QemuProfile(label)), RecordedHost(said))
+        assert (stepper.ended is not None) is between(label, since)
+        if stepper.ended is not None:
+            assert [event.ioctl for event in stepper.events if event.not_done][-1] == behind
+
+
+@pytest.mark.parametrize("label", PROFILES)
+def test_the_microcode_revision_is_read_where_that_qemu_reads_it(label: str) -> None:
+    """5.2 in front of the expansion, later behind the filter, for host and max alone (4.2 and before: not at all)."""
+    for text in ("host", "EPYC"):
+        events = run(
+            negotiate(QemuProfile(label), cpu=parse(text, QemuProfile(label))), RecordedHost(recorded())
+        ).events
+        at = [event.n for event in events if event.request == GetMsrs((0x8B,))]
+        first_word = next(event.n for event in events if event.phase == "words")
+        assert len(at) == (1 if text == "host" and between(label, "5.0") else 0)
+        if at:
+            assert (at[0] < first_word) is (not between(label, "6.0"))
