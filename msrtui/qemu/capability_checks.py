@@ -283,7 +283,7 @@ V10_2 = V10_0._replace(
     arch_after_lists=(*_ADDRESSES_8_2, *_SMM_10_2),
     after_arch=_MEMFD_10_2,
 )
-# run: Debian's 11.1.3; that KVM_CAP_PMU_CAPABILITY is asked by kvm_arch_init and not after it is a guess
+# run: Debian's 11.1.3; the call stacks show that KVM_CAP_PMU_CAPABILITY is asked by kvm_arch_init, not after it
 V11_1 = V10_2._replace(arch_last=(*_EXITS_7_2, Ask(Cap.PMU_CAPABILITY)))
 
 CHECKS: Mapping[str, Checks] = {
