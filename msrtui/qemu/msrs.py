@@ -46,6 +46,8 @@ FEATURE_MSRS_FATAL_SINCE = (10, 0)
 """From here on a feature list that cannot be fetched ends QEMU; before, the caller ignored the error."""
 WIDE_SINCE = (4, 2)
 """Before this version the function returns 32 bits: the upper half of a feature MSR is lost."""
+FORGOTTEN_BY_INDEX_LIST_SINCE = (5, 0)
+"""From here on QEMU adds no secondary control where KVM's index list has 0x48b; before, it looks at CPUID alone."""
 MDS_CLASS_NO = 1 << 5 | 1 << 8 | 1 << 13 | 1 << 14 | 1 << 15
 """mds-no, taa-no, sbdr-ssdp-no, fbsdp-no, psdp-no: a CPU with none of these bugs needs no FB_CLEAR to say so."""
 FB_CLEAR = 1 << 17
@@ -214,7 +216,7 @@ def forgotten_controls(state: KvmState) -> list[int]:
 
     4.2 adds them always; from 5.0 on only where the kernel is too old to list the MSR.
     """
-    if state.profile.version >= (5, 0) and "has_msr_vmx_procbased_ctls2" in state.flags:
+    if state.profile.version >= FORGOTTEN_BY_INDEX_LIST_SINCE and "has_msr_vmx_procbased_ctls2" in state.flags:
         return []
     return [c for c, leaf, sub, reg, bit in _FORGOTTEN if (state.register(leaf, sub, reg) or 0) >> bit & 1]
 
@@ -224,7 +226,7 @@ def _undecided(state: KvmState, kvm: int) -> int:
     version = state.profile.version
     if state.cpuid is not None or version < WIDE_SINCE:
         return 0
-    if version >= (5, 0) and "has_msr_vmx_procbased_ctls2" in state.flags:
+    if version >= FORGOTTEN_BY_INDEX_LIST_SINCE and "has_msr_vmx_procbased_ctls2" in state.flags:
         return 0
     return sum(1 << control for control, *_ in _FORGOTTEN) & ~(kvm >> 32) & ~kvm
 

@@ -30,6 +30,7 @@ from msrtui.kvm.requests import (
 )
 from msrtui.language import say as _
 from msrtui.qemu import cpuid, cpuid_table, filtering, models, msrs, words
+from msrtui.qemu.msr_index import MSR_IA32_VMX_PROCBASED_CTLS2
 from msrtui.qemu.negotiation import Decision, NotDone
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import FeatureWord
@@ -192,10 +193,11 @@ def _guest(step: Decision, qemu: QemuProfile) -> str:
 
 
 def _added(step: Decision, qemu: QemuProfile) -> str:
-    word = qemu.tables.word_by_msr[0x48B]
-    return _("adds {bits}: KVM's CPUID has them, and 0x48b is not in the index list").format(
-        bits=_joined([bit_label(word, control) for control in step.params["controls"]], 5)
-    )
+    word = qemu.tables.word_by_msr[MSR_IA32_VMX_PROCBASED_CTLS2]
+    bits = _joined([bit_label(word, control) for control in step.params["controls"]], 5)
+    if qemu.version < msrs.FORGOTTEN_BY_INDEX_LIST_SINCE:
+        return _("adds {bits}: KVM's CPUID has them").format(bits=bits)
+    return _("adds {bits}: KVM's CPUID has them, and 0x48b is not in the index list").format(bits=bits)
 
 
 def _text(sentence: str) -> _Say:
