@@ -30,16 +30,18 @@ AcceptanceRule = Literal[
     "arch-capabilities-gate",
     "arch-capabilities-absent",
     "pebs-needs",
+    "model-differs",
     "pdcm-gate",
     "no-rule",
 ]
-"""Why KVM refuses bits. The last five are not of this room: the guest's CPUID decides four of them (``write_rules.py``,
+"""Why KVM refuses bits. The last six are not of this room: the guest's CPUID decides five of them (``write_rules.py``,
 ``predict.py``), and ``no-rule`` is what a vCPU showed and no rule explains."""
 
 ARCH_GATE: AcceptanceRule = "arch-capabilities-gate"
 ARCH_ABSENT: AcceptanceRule = "arch-capabilities-absent"
 """The same gate of 0x10a: for a guest that was given 7.EDX[29] and lost it, and for one that was never given it."""
 PEBS_NEEDS: AcceptanceRule = "pebs-needs"
+MODEL_DIFFERS: AcceptanceRule = "model-differs"
 PDCM_GATE: AcceptanceRule = "pdcm-gate"
 NO_RULE: AcceptanceRule = "no-rule"
 
@@ -134,16 +136,18 @@ def _misc(system: int, written: int) -> tuple[Refusal, ...]:
     )
 
 
-# PEBS_TRAP, PEBS_SAVE_ARCH_REGS, PEBS_REC_FMT and PEBS_BASELINE: like the LBR format all of KVM's or none
-_LBR_FORMAT, PEBS = 0x3F, 1 << 6 | 1 << 7 | 0xF << 8 | 1 << 14
+LBR_FORMAT, PEBS_FORMAT = 0x3F, 0xF << 8
+PEBS = 1 << 6 | 1 << 7 | PEBS_FORMAT | 1 << 14
+"""PEBS_TRAP, PEBS_SAVE_ARCH_REGS, PEBS_REC_FMT and PEBS_BASELINE: with a format all of KVM's, like the LBR format."""
 
 
 def _perf_capabilities(system: int, written: int) -> tuple[Refusal, ...]:
-    # a format that differs is refused as a whole, also where only bits are added that KVM's own value lacks
-    formats = sum(group for group in (_LBR_FORMAT, PEBS) if written & group and written & group != system & group)
+    # a format that differs is refused as a whole, also where only bits are added that KVM's own value lacks;
+    # what belongs to PEBS is compared as a whole only where the value has a PEBS format
+    groups = [group for asked, group in ((LBR_FORMAT, LBR_FORMAT), (PEBS_FORMAT, PEBS)) if written & asked]
     return (
-        Refusal("format-differs", formats),
-        Refusal("not-a-subset", written & ~system & ~(_LBR_FORMAT | PEBS)),
+        Refusal("format-differs", sum(group for group in groups if (written ^ system) & group)),
+        Refusal("not-a-subset", written & ~system & ~sum(groups)),
     )
 
 

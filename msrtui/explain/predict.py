@@ -270,13 +270,14 @@ def verdicts_on(
         # no probe tells: every KVM that was looked at keeps a set bit that the CPU itself has
         return True if wanted and _native(host, place, bit) else None
 
+    own_model = _own_model(outcome, host)
     found = []
     for index, value in writes:
         tried = facts.tried(put, (index, value))
         reading = system.get(index)
         # a KVM that ignores MSRs takes what it does not have: that none is listed then says nothing
         there = None if listed is None or (ignore_msrs and index not in listed) else index in listed
-        rule = ruled(index, None if reading is None else reading.value, value, guest, listed=there)
+        rule = ruled(index, None if reading is None else reading.value, value, guest, listed=there, own_model=own_model)
         if tried is None:
             found.append(_by_rule(index, value, rule, facts, was_set, ignore_msrs=ignore_msrs))
         elif tried:
@@ -331,6 +332,20 @@ def _native(host: Answerer, place: Place, bit: int) -> bool:
     """Whether the CPU itself is known to have a bit."""
     registers = host.ask(HostCpuid(place.leaf, place.subleaf)).registers
     return registers is not None and bool(registers[REGISTERS.index(place.register)] >> bit & 1)
+
+
+def _own_model(outcome: Outcome, host: Answerer) -> bool | None:
+    """Whether the guest's model number is the host's; of host and max it is. None where the host's is not known."""
+    assert outcome.cpu is not None
+    request = outcome.cpu.request
+    if request.takes_all:
+        return True
+    registers = host.ask(HostCpuid(1, 0)).registers
+    if registers is None:
+        return None
+    signature = registers[0]
+    extended = signature >> 16 & 0xF if signature >> 8 & 0xF >= 6 else 0
+    return (0 if request.named is None else request.named.model.model) == extended << 4 | (signature >> 4 & 0xF)
 
 
 def _old_writes(outcome: Outcome) -> tuple[Write, ...]:

@@ -18,9 +18,12 @@ from msrtui.explain.acceptance import (
     CORE_CAPABILITIES,
     DERIVED,
     KNOWN,
+    LBR_FORMAT,
+    MODEL_DIFFERS,
     NO_RULE,
     PDCM_GATE,
     PEBS,
+    PEBS_FORMAT,
     PEBS_NEEDS,
     VMX_MSRS,
     Refusal,
@@ -56,11 +59,20 @@ class Ruled(NamedTuple):
     refused: tuple[Refusal, ...] = ()
 
 
-def ruled(index: int, system: int | None, value: int, guest: GuestBit, *, listed: bool | None = None) -> Ruled:
+def ruled(
+    index: int,
+    system: int | None,
+    value: int,
+    guest: GuestBit,
+    *,
+    listed: bool | None = None,
+    own_model: bool | None = True,
+) -> Ruled:
     """What the rules say of writing ``value`` to the MSR ``index`` where KVM's own value is ``system``.
 
     ``listed``: whether KVM has it among its feature MSRs, None where that is not known. ``system`` is None where the
-    value is not known or there is none.
+    value is not known or there is none. ``own_model``: whether the guest's CPU model is the host's, None where that is
+    not known.
     """
     if index not in KNOWN:
         return Ruled(NO_RULE, None)
@@ -78,24 +90,28 @@ def ruled(index: int, system: int | None, value: int, guest: GuestBit, *, listed
     if system is None:
         return Ruled(NO_SYSTEM_VALUE, None)
     if index == PERF_CAPABILITIES:
-        return perf_capabilities(value, guest)
+        return perf_capabilities(value, guest, own_model=own_model)
     if index == CORE_CAPABILITIES:
         return Ruled(NO_RULE, None)
     unsure = undecided(index, system, value)
     return Ruled(unsure[0].rule, None, unsure) if unsure else Ruled(WITHIN, True)
 
 
-def perf_capabilities(value: int, guest: GuestBit) -> Ruled:
+def perf_capabilities(value: int, guest: GuestBit, *, own_model: bool | None = True) -> Ruled:
     """0x345, a value but 0 that is within KVM's own: PEBS needs DS and DTES64, and all of it PDCM.
 
-    Without PDCM in the guest's CPUID Linux 6.13 and later takes only 0; older ones look at the guest's PMU instead, so
-    that is not decided here.
+    KVM takes an LBR or a PEBS format only of a guest that has the host's model number (cpuid_model_is_consistent):
+    for another it is not decided. Without PDCM in the guest's CPUID Linux 6.13 and later takes only 0; older ones look
+    at the guest's PMU instead, so that is not decided here.
     """
-    if value & PEBS:
+    if value & PEBS_FORMAT:
         for place in (DS_BIT, DTES64_BIT):
             there = guest(*place)
             if there is not True:
                 return Ruled(PEBS_NEEDS, there, (Refusal(PEBS_NEEDS, value & PEBS),))
+    formats = value & (LBR_FORMAT | PEBS_FORMAT)
+    if formats and not own_model:
+        return Ruled(MODEL_DIFFERS, None, (Refusal(MODEL_DIFFERS, formats),))
     if guest(*PDCM_BIT):
         return Ruled(PDCM_GATE, True)
     return Ruled(PDCM_GATE, None, (Refusal(PDCM_GATE, value),))

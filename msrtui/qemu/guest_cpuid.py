@@ -1,8 +1,11 @@
 """The CPUID that a vCPU of one ``-cpu`` is given: KVM's own table, with the guest's feature words in it.
 
 Source: target/i386/kvm/kvm.c kvm_x86_build_cpuid, target/i386/cpu.c cpu_x86_cpuid. What is not a feature word stays as
-KVM gave it: the model's family and name, cache and topology leaves, the sizes of XSAVE areas. No rule of KVM's for a
-feature MSR reads them. The APIC id is the vCPU's own, 0, for KVM gives that of the CPU that it was asked on.
+KVM gave it, where QEMU has numbers of its own: the model's family and name, cache and topology leaves, the sizes of
+XSAVE areas, and leaf 0Ah, which QEMU zeroes with pmu=off. Of KVM's rules for a feature MSR two read such: 0x345 wants
+the host's model number for an LBR or a PEBS format (``explain/write_rules.py`` asks for it apart), and before 6.13 a
+PMU in leaf 0Ah for any value but 0, which QEMU does not write with pmu=off. The APIC id is the vCPU's own, 0, for KVM
+gives that of the CPU that it was asked on.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from msrtui.explain.acceptance import (
     ARCH_ABSENT,
     ARCH_GATE,
     CONTROL_MSRS,
+    MODEL_DIFFERS,
     NO_RULE,
     PDCM_GATE,
     PEBS_NEEDS,
@@ -45,6 +46,7 @@ RULES: Mapping[AcceptanceRule, str] = {
     ),
     "arch-capabilities-absent": N_("only 0 is taken of a guest without arch-capabilities (7.EDX[29])"),
     "pebs-needs": N_("PEBS needs a guest with ds and dtes64"),
+    "model-differs": N_("LBR and PEBS need a guest whose CPU model is the host's"),
     "pdcm-gate": N_("only 0 is taken of a guest without pdcm"),
     "no-rule": N_("a vCPU with this CPUID refused it, and no rule that msrtui knows says why"),
 }
@@ -117,6 +119,9 @@ _OPEN = {
     write_rules.NO_SYSTEM_VALUE: N_("KVM's own value is not known"),
     PDCM_GATE: N_("without PDCM in the guest's CPUID it depends on the kernel whether more than 0 is taken"),
     PEBS_NEEDS: N_("whether KVM keeps ds and dtes64 for this guest is not known"),
+    MODEL_DIFFERS: N_(
+        "LBR and PEBS need a guest whose CPU model is the host's, and this one's is another or not known"
+    ),
     "timer-rate-differs": N_("another rate of the preemption timer is taken only without that timer"),
     NO_RULE: N_("msrtui knows no rule for this MSR, and does not try it"),
     predict.FULL_STATE: N_(

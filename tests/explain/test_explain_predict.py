@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from vcpus import Entries, Vcpu, as_set, without_arch_capabilities
 
-from msrtui.explain.acceptance import ARCH_ABSENT, ARCH_GATE, NO_RULE
+from msrtui.explain.acceptance import ARCH_ABSENT, ARCH_GATE, MODEL_DIFFERS, NO_RULE
 from msrtui.explain.predict import (
     CPUID_REFUSED,
     FULL_STATE,
@@ -22,13 +22,17 @@ from msrtui.explain.predict import (
     Prediction,
     predict,
     remedies,
+    verdicts_on,
 )
 from msrtui.explain.probing import take
 from msrtui.kvm.recorded import RecordedHost, RecordedMsr
 from msrtui.kvm.requests import Answerer
+from msrtui.qemu.conversation import negotiate
 from msrtui.qemu.cpu_request import parse, profile_for
+from msrtui.qemu.guest_cpuid import guest_cpuid
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import open_source
+from msrtui.transcript.stepper import conclude
 from msrtui.values import replace
 
 HOSTS = Path(__file__).resolve().parents[1] / "data" / "hosts"
@@ -61,6 +65,24 @@ def _facts(vcpu: Vcpu, *cpus: str, label: str = "7.2", write: bool = False) -> F
         request = parse(cpu, profile)
         results.append(take(profile_for(request, profile), request, vcpu, write=write))
     return Facts([result for result in results if result is not None])
+
+
+@pytest.mark.parametrize(
+    ("cpu", "differs"), [("host", False), ("SapphireRapids", False), ("Skylake-Server", True), ("base", True)]
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_an_lbr_format_is_held_against_the_models_number(cpu: str, differs: bool, known: bool) -> None:
+    said = RAPIDS.recording
+    assert said.feature_list is not None
+    msrs = {**said.msrs, 0x345: RecordedMsr(1, 0x2005)}
+    host = RecordedHost(replace(said, msrs=msrs, host_cpuid=said.host_cpuid if known else {}))
+    profile = QemuProfile("10.0", "q35")
+    outcome = conclude(negotiate(profile, cpu=parse(cpu, profile)), host)
+    assert outcome.cpu is not None
+    put = guest_cpuid(outcome.state, outcome.cpu)
+    assert put is not None
+    (verdict,) = verdicts_on([(0x345, 0x2005)], outcome, put, host, Facts())
+    assert (verdict.rule == MODEL_DIFFERS) is (differs or (cpu != "host" and not known))
 
 
 @pytest.mark.parametrize("label", ["5.2", "7.2", "10.0", "11.1"])

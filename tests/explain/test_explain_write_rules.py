@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from msrtui.explain.acceptance import ARCH_GATE, DERIVED, KNOWN, NO_RULE, PDCM_GATE, PEBS_NEEDS, AcceptanceRule, Refusal
+from msrtui.explain.acceptance import (
+    ARCH_GATE,
+    DERIVED,
+    KNOWN,
+    MODEL_DIFFERS,
+    NO_RULE,
+    PDCM_GATE,
+    PEBS_NEEDS,
+    AcceptanceRule,
+    Refusal,
+)
 from msrtui.explain.write_rules import (
     ANY,
     ARCH_CAPABILITIES_BIT,
@@ -136,6 +146,27 @@ def test_perf_capabilities_rule_by_rule() -> None:
     needs = Refusal(PEBS_NEEDS, 0x3C0)
     assert ruled(0x345, system, system, _guest(PDCM_BIT, DS_BIT)) == Ruled(PEBS_NEEDS, False, (needs,))
     assert ruled(0x345, system, system, _guest(PDCM_BIT, unknown=True)) == Ruled(PEBS_NEEDS, None, (needs,))
+
+
+@pytest.mark.parametrize("own_model", [False, None])
+def test_an_lbr_or_a_pebs_format_is_not_decided_for_another_model_than_the_hosts(own_model: bool | None) -> None:
+    system, guest = 0x2000 | 0x33C5, _guest(PDCM_BIT, DS_BIT, DTES64_BIT)
+
+    def of(value: int, guest: GuestBit = guest) -> Ruled:
+        return ruled(0x345, system, value, guest, own_model=own_model)
+
+    assert of(0x2000) == Ruled(PDCM_GATE, True), "no format in it"
+    assert of(0x2005) == _may_break(MODEL_DIFFERS, 5)
+    assert of(system) == _may_break(MODEL_DIFFERS, 0x305)
+    assert of(0x23C0) == _may_break(MODEL_DIFFERS, 0x300)
+    assert of(system, _guest(PDCM_BIT)).rule == PEBS_NEEDS, "which refuses it for sure"
+    assert of(0x2004).taken is False
+    assert of(0) == Ruled(ZERO, True)
+
+
+def test_what_belongs_to_pebs_is_a_subset_like_any_bit_where_the_value_has_no_pebs_format() -> None:
+    assert ruled(0x345, 0x33C5, 0x20C0, _guest(PDCM_BIT)) == Ruled(PDCM_GATE, True)
+    assert ruled(0x345, 0x3385, 0x20C0, _guest(PDCM_BIT)).refused == (Refusal("not-a-subset", 0x40),)
 
 
 def test_the_guests_cpuid_decides_about_two_msrs_alone_and_not_of_0() -> None:

@@ -9,7 +9,7 @@ import pytest
 from vcpus import Vcpu, without_arch_capabilities
 
 from msrtui.explain import predict, write_rules
-from msrtui.explain.acceptance import ARCH_GATE, NO_RULE, PDCM_GATE, PEBS_NEEDS, AcceptanceRule, Refusal
+from msrtui.explain.acceptance import ARCH_GATE, MODEL_DIFFERS, NO_RULE, PDCM_GATE, PEBS_NEEDS, AcceptanceRule, Refusal
 from msrtui.explain.predict import Facts, Prediction, Verdict
 from msrtui.explain.probing import Probed, judge, take
 from msrtui.host.start import Started
@@ -131,7 +131,8 @@ def test_the_plan_says_what_will_be_done_and_what_not() -> None:
 def test_every_id_of_a_reason_has_a_sentence_of_its_own() -> None:
     reasons = (
         predict.FULL_STATE, predict.WORDS_NOT_KNOWN, predict.NO_VM, predict.CPUID_REFUSED, predict.NOT_NATIVE,
-        predict.NOT_TRIED, write_rules.NO_SYSTEM_VALUE, PDCM_GATE, PEBS_NEEDS, "timer-rate-differs", NO_RULE,
+        predict.NOT_TRIED, write_rules.NO_SYSTEM_VALUE, PDCM_GATE, PEBS_NEEDS, MODEL_DIFFERS,
+        "timer-rate-differs", NO_RULE,
     )  # fmt: skip
     assert len({reason_text(reason) for reason in reasons}) == len(reasons)
     assert reason_text(None) not in {reason_text(reason) for reason in reasons}
