@@ -17,8 +17,8 @@ from msrtui.compare.reach import Reach, Reaches
 from msrtui.compare.side import Side, newest_name
 from msrtui.kvm.abi import REGISTERS, cap_symbol
 from msrtui.kvm.collector import CAPABILITIES
-from msrtui.kvm.readings import MsrReading, Registers, read_feature_msrs
-from msrtui.kvm.requests import CheckExtension, CpuidEntry, HostCpuid
+from msrtui.kvm.readings import read_feature_msrs
+from msrtui.kvm.requests import CheckExtension, CpuidEntry, HostCpuid, MsrReading, Registers
 from msrtui.qemu.tables import FeatureWord, load
 
 Kind = Literal[

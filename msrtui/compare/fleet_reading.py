@@ -14,9 +14,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from msrtui.compare.fingerprint import Item, fingerprint_of, items_of
 from msrtui.errors import BadSource
-from msrtui.kvm.readings import Registers
 from msrtui.kvm.recorded import RecordedHost, Recording
-from msrtui.kvm.requests import AnyRequest, GetEmulatedCpuid, Reply
+from msrtui.kvm.requests import AnyRequest, GetEmulatedCpuid, Registers, Reply
 from msrtui.kvm.watched import failures_of
 from msrtui.qemu.both_ways import BothWays, Guests
 from msrtui.qemu.conversation import Outcome, negotiate

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from msrtui.kvm.readings import Registers
+from msrtui.kvm.requests import Registers
 
 Because = Literal["per CPU", "of the moment", "topology"]
 """``per CPU``: another on each CPU of the host. ``of the moment``: follows from control registers as they are now.

@@ -24,7 +24,7 @@ from msrtui.explain.write_rules import (
 from msrtui.kvm.abi import REGISTERS
 from msrtui.kvm.readings import read_feature_msrs
 from msrtui.kvm.recorded_vcpu import ProbedCpu, RecordedProbe, RecordedVcpu
-from msrtui.kvm.requests import Answerer, CpuidEntry, HostCpuid
+from msrtui.kvm.requests import Answerer, CpuidEntry, HostCpuid, MsrWrite
 from msrtui.qemu import tables
 from msrtui.qemu.conversation import Outcome, negotiate
 from msrtui.qemu.cpu_request import CpuRequest, parse, profile_for
@@ -32,7 +32,6 @@ from msrtui.qemu.guest_cpuid import Place, guest_cpuid
 from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.probe import ProbeResult, probe
 from msrtui.qemu.profile import QemuProfile
-from msrtui.qemu.vcpu import Write
 from msrtui.transcript.stepper import conclude
 from msrtui.values import dataclass
 
@@ -114,7 +113,7 @@ class Facts:
         seen = {pair[1] for each in self.probes if (pair := each.bit(place, bit)) is not None and pair[0] is wanted}
         return seen.pop() if len(seen) == 1 else None
 
-    def tried(self, put: tuple[CpuidEntry, ...], write: Write) -> bool | None:
+    def tried(self, put: tuple[CpuidEntry, ...], write: MsrWrite) -> bool | None:
         """Whether this very write was taken on a vCPU with this very CPUID."""
         for each in self.probes:
             if each.put != put:
@@ -245,7 +244,7 @@ def failed_to_set(index: int, value: int) -> str:
 
 
 def verdicts_on(
-    writes: Sequence[Write],
+    writes: Sequence[MsrWrite],
     outcome: Outcome,
     put: tuple[CpuidEntry, ...],
     host: Answerer,
@@ -348,7 +347,7 @@ def _own_model(outcome: Outcome, host: Answerer) -> bool | None:
     return (0 if request.named is None else request.named.model.model) == extended << 4 | (signature >> 4 & 0xF)
 
 
-def _old_writes(outcome: Outcome) -> tuple[Write, ...]:
+def _old_writes(outcome: Outcome) -> tuple[MsrWrite, ...]:
     """Up to 4.2 the feature MSRs are part of the vCPU's whole state: of that msrtui knows 0x10a alone."""
     word = outcome.guest.get("FEAT_ARCH_CAPABILITIES")
     if "has_msr_arch_capabs" not in outcome.state.flags or word is None or word.value is None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from msrtui.kvm import collector
-
-Registers = tuple[int, int, int, int]
+from msrtui.kvm.requests import Registers
 
 
 def read(leaf: int, subleaf: int) -> tuple[Registers | None, str]:

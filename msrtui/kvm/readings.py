@@ -6,9 +6,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from msrtui.kvm.collector import MAX_CPUID_ENTRIES, MAX_MSRS
-from msrtui.kvm.requests import Answerer, GetEmulatedCpuid, GetMsrs, HostCpuid, msr_batches
-from msrtui.kvm.requests import MsrReading as MsrReading  # the name stands for readings here too
-from msrtui.kvm.requests import reading_of as reading_of
+from msrtui.kvm.requests import (
+    Answerer,
+    GetEmulatedCpuid,
+    GetMsrs,
+    HostCpuid,
+    MsrReading,
+    Registers,
+    msr_batches,
+    reading_of,
+)
 
 
 def read_feature_msrs(answerer: Answerer, indices: Sequence[int]) -> dict[int, MsrReading]:
@@ -26,9 +33,6 @@ def read_feature_msrs(answerer: Answerer, indices: Sequence[int]) -> dict[int, M
                 single = reply if len(batch) == 1 else answerer.ask(GetMsrs((index,)))
                 readings[index] = reading_of(single)
     return readings
-
-
-Registers = tuple[int, int, int, int]
 
 
 class HostLeaf(NamedTuple):

@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple, cast
 
 from msrtui.kvm.recorded import RecordedMsr, RecordedTable
-from msrtui.kvm.requests import Answerer, AnyRequest, CpuidEntry, CpuidReply, MsrsReply, R, Reply, Request
-from msrtui.kvm.vcpu_requests import CreateVcpu, CreateVm, GetCpuid2, GetVcpuMsrs, MsrWrite, SetCpuid2, SetMsrs
+from msrtui.kvm.requests import Answerer, AnyRequest, CpuidEntry, CpuidReply, MsrsReply, MsrWrite, R, Reply, Request
+from msrtui.kvm.vcpu_requests import CreateVcpu, CreateVm, GetCpuid2, GetVcpuMsrs, SetCpuid2, SetMsrs
 from msrtui.values import dataclass, field
 
 Answer = tuple[int, int | None]

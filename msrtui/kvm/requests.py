@@ -14,6 +14,10 @@ from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVa
 from msrtui.values import dataclass
 
 Fd = Literal["system", "vm", "vcpu"]
+Registers = tuple[int, int, int, int]
+"""EAX, EBX, ECX and EDX of one CPUID leaf, 32 bits each."""
+MsrWrite = tuple[int, int]
+"""(index, value) for KVM_SET_MSRS, 64 bits."""
 """Which file descriptor an ioctl is for: /dev/kvm itself, a VM's, a vCPU's."""
 
 
@@ -83,7 +87,7 @@ class HostCpuidReply(Reply):
     ``how`` says where it is from: ``/dev/cpu/N/cpuid``, ``the instruction``, ``recorded``, or why it is unknown.
     """
 
-    registers: tuple[int, int, int, int] | None = None
+    registers: Registers | None = None
     how: str = ""
 
 

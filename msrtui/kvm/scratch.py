@@ -17,14 +17,13 @@ from typing import cast
 from msrtui.kvm import collector
 from msrtui.kvm.collector import CPUID2, CPUID_ENTRY2, MSR_ENTRY, MSRS
 from msrtui.kvm.live import LiveHost
-from msrtui.kvm.requests import Answerer, AnyRequest, CpuidEntry, CpuidReply, MsrsReply, R, Reply, Request
+from msrtui.kvm.requests import Answerer, AnyRequest, CpuidEntry, CpuidReply, MsrsReply, MsrWrite, R, Reply, Request
 from msrtui.kvm.vcpu_requests import (
     ALLOWED,
     CreateVcpu,
     CreateVm,
     GetCpuid2,
     GetVcpuMsrs,
-    MsrWrite,
     NotAllowed,
     SetCpuid2,
     SetMsrs,

@@ -7,11 +7,8 @@ old one's place, CreateVcpu another vCPU.
 
 from __future__ import annotations
 
-from msrtui.kvm.requests import CpuidEntry, CpuidReply, MsrsReply, Reply, Request
+from msrtui.kvm.requests import CpuidEntry, CpuidReply, MsrsReply, MsrWrite, Reply, Request
 from msrtui.values import dataclass
-
-MsrWrite = tuple[int, int]
-"""(index, value), 64 bits."""
 
 ALLOWED = frozenset((0x8B, 0xCE, 0x10A, 0x345, 0xC0011029, *range(0x480, 0x492)))
 """The MSRs that may be written to a scratch vCPU: the feature MSRs, which KVM only keeps.

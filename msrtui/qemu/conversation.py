@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from msrtui.kvm.requests import Fd
-from msrtui.kvm.vcpu_requests import MsrWrite
+from msrtui.kvm.requests import Fd, MsrWrite
 from msrtui.qemu import last_words
 from msrtui.qemu.cpu_request import CpuRequest, parse
 from msrtui.qemu.cpuid_table import get_supported_cpuid

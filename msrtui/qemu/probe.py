@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from msrtui.kvm.requests import CpuidEntry, CpuidReply, GetMsrs, MsrReading, Reply, reading_of
+from msrtui.kvm.requests import CpuidEntry, CpuidReply, GetMsrs, MsrReading, MsrWrite, Reply, reading_of
 from msrtui.kvm.vcpu_requests import ALLOWED, CreateVcpu, CreateVm, GetCpuid2, GetVcpuMsrs, SetCpuid2, SetMsrs
 from msrtui.qemu.conversation import Outcome
 from msrtui.qemu.guest_cpuid import Changed, Place, changes, guest_cpuid, places
 from msrtui.qemu.negotiation import Negotiation, ask
 from msrtui.qemu.state import KvmState
-from msrtui.qemu.vcpu import Write
 from msrtui.qemu.words import bits_of
 from msrtui.values import dataclass, field
 
@@ -41,7 +40,7 @@ class Tried:
 class Batch:
     """One KVM_SET_MSRS: how many of ``writes`` KVM took. ``taken`` is None where it is not known, -1 on an error."""
 
-    writes: tuple[Write, ...]
+    writes: tuple[MsrWrite, ...]
     taken: int | None
     errno: int | None = None
 
@@ -140,7 +139,7 @@ def _read(indices: tuple[int, ...]) -> Negotiation[dict[int, MsrReading]]:
     return readings
 
 
-def _batch(writes: tuple[Write, ...]) -> Negotiation[Batch]:
+def _batch(writes: tuple[MsrWrite, ...]) -> Negotiation[Batch]:
     """As QEMU does it: one call. Up to the first that may not be written here."""
     allowed = next((place for place, (index, _) in enumerate(writes) if index not in ALLOWED), len(writes))
     if not allowed:
@@ -158,7 +157,7 @@ def _made_anew(number: int, put: tuple[CpuidEntry, ...]) -> Negotiation[bool]:
     return reply.result == 0
 
 
-def _apart(writes: tuple[Write, ...], put: tuple[CpuidEntry, ...]) -> Negotiation[tuple[Tried, ...]]:
+def _apart(writes: tuple[MsrWrite, ...], put: tuple[CpuidEntry, ...]) -> Negotiation[tuple[Tried, ...]]:
     if not (yield from _made_anew(1, put)):
         return ()
     tried = []

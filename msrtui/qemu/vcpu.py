@@ -6,6 +6,7 @@ Source: target/i386/kvm/kvm.c kvm_init_msrs, kvm_msr_entry_add_perf, kvm_msr_ent
 
 from __future__ import annotations
 
+from msrtui.kvm.requests import MsrWrite
 from msrtui.qemu.filtering import GuestCpu
 from msrtui.qemu.models import pmu_of
 from msrtui.qemu.msr_index import (
@@ -30,9 +31,6 @@ from msrtui.qemu.msrs import kvm_arch_get_supported_msr_feature
 from msrtui.qemu.negotiation import Negotiation, within
 from msrtui.qemu.state import KvmState
 
-Write = tuple[int, int]
-"""(index, value), 64 bits."""
-
 _BASIC_KEPT = (1 << 31) - 1 | 0x1FFF << 32 | 0xF << 50
 """Revision, VMCS size, memory type: what no feature bit says is taken from KVM as it is."""
 _MISC_KEPT = 0x1F | 0b111 << 25
@@ -53,7 +51,7 @@ _CR0_PE, _CR0_NE, _CR0_PG = 1 << 0, 1 << 5, 1 << 31
 _CR4_VMXE = 1 << 13
 
 
-def kvm_init_msrs(state: KvmState, cpu: GuestCpu, ucode_rev: int | None) -> Negotiation[list[Write] | None]:
+def kvm_init_msrs(state: KvmState, cpu: GuestCpu, ucode_rev: int | None) -> Negotiation[list[MsrWrite] | None]:
     """The writes in QEMU's order, for one KVM_SET_MSRS; None where a value is not known.
 
     ``ucode_rev`` is what KVM has at 0x8b for host and max, None for a named model.
@@ -61,12 +59,12 @@ def kvm_init_msrs(state: KvmState, cpu: GuestCpu, ucode_rev: int | None) -> Nego
     return (yield from within("kvm_init_msrs", _writes(state, cpu, ucode_rev)))
 
 
-def _writes(state: KvmState, cpu: GuestCpu, ucode_rev: int | None) -> Negotiation[list[Write] | None]:
+def _writes(state: KvmState, cpu: GuestCpu, ucode_rev: int | None) -> Negotiation[list[MsrWrite] | None]:
     values = {name: word.value for name, word in cpu.words.items()}
     if None in values.values():
         return None
     words = {name: value or 0 for name, value in values.items()}
-    writes: list[Write] = []
+    writes: list[MsrWrite] = []
     if "has_msr_arch_capabs" in state.flags:
         writes.append((MSR_IA32_ARCH_CAPABILITIES, words["FEAT_ARCH_CAPABILITIES"]))
     if "has_msr_core_capabs" in state.flags:
@@ -75,18 +73,18 @@ def _writes(state: KvmState, cpu: GuestCpu, ucode_rev: int | None) -> Negotiatio
         kvm = yield from kvm_arch_get_supported_msr_feature(state, MSR_IA32_PERF_CAPABILITIES)
         if kvm.value:
             writes.append((MSR_IA32_PERF_CAPABILITIES, kvm.value & words["FEAT_PERF_CAPABILITIES"]))
-    microcode: list[Write] = []
+    microcode: list[MsrWrite] = []
     if "has_msr_ucode_rev" in state.flags:
         fallback = AMD_UCODE_REV if state.amd else INTEL_UCODE_REV
         microcode = [(MSR_IA32_UCODE_REV, ucode_rev if ucode_rev else fallback)]
-    vmx: list[Write] = []
+    vmx: list[MsrWrite] = []
     if state.feature_msrs is not None and words.get("FEAT_1_ECX", 0) & _VMX:
         vmx = yield from _vmx(state, words)
     late = state.profile.version >= (10, 1)
     return [*writes, *vmx, *microcode] if late else [*writes, *microcode, *vmx]
 
 
-def _vmx(state: KvmState, words: dict[str, int]) -> Negotiation[list[Write]]:
+def _vmx(state: KvmState, words: dict[str, int]) -> Negotiation[list[MsrWrite]]:
     basic = yield from kvm_arch_get_supported_msr_feature(state, MSR_IA32_VMX_BASIC)
     if not basic.value:
         return []

@@ -6,7 +6,7 @@ Source: target/i386/cpu.c x86_cpu_get_supported_feature_word, x86_cpu_get_migrat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from msrtui.qemu import rules
 from msrtui.qemu.cpuid import kvm_arch_get_supported_cpuid
@@ -31,9 +31,6 @@ def is_control_word(word: FeatureWord) -> bool:
 def bits_of(mask: int) -> list[int]:
     """The numbers of the bits that are set, ascending."""
     return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
-
-
-Status = Literal["ok", "not listed", "unknown"]
 
 
 @dataclass(frozen=True)

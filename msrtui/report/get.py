@@ -9,8 +9,8 @@ from msrtui.catalog import DecodedField, decode, names_of, short_name
 from msrtui.explain.absent import Absence, absences
 from msrtui.explain.evidence import evidence_at, evidence_of
 from msrtui.kvm import abi
-from msrtui.kvm.readings import MsrReading, read_feature_msrs, reading_of
-from msrtui.kvm.requests import GetMsrs
+from msrtui.kvm.readings import read_feature_msrs
+from msrtui.kvm.requests import GetMsrs, MsrReading, reading_of
 from msrtui.qemu import rules
 from msrtui.qemu.msr_index import MSR_IA32_UCODE_REV
 from msrtui.qemu.negotiation import Lineage, QemuExit

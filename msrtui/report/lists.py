@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from msrtui.catalog import names_of, place, short_name
 from msrtui.kvm import abi
-from msrtui.kvm.readings import MsrReading, read_feature_msrs
+from msrtui.kvm.readings import read_feature_msrs
+from msrtui.kvm.requests import MsrReading
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.heading import heading_lines
 from msrtui.report.shape import NEVER, aligned, grouped, hexed, wrapped

@@ -17,8 +17,7 @@ from msrtui.compare.side import Side
 from msrtui.explain.predict import Prediction
 from msrtui.kvm import abi
 from msrtui.kvm.collector import plain
-from msrtui.kvm.readings import MsrReading
-from msrtui.kvm.requests import AnyRequest, Reply
+from msrtui.kvm.requests import AnyRequest, MsrReading, Reply
 from msrtui.qemu.filtering import unavailable_names
 from msrtui.report.failures import asked_text
 from msrtui.report.heading import qemu_of

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 from msrtui.errors import BadSource
 from msrtui.host.facts import likely_vendor_module
 from msrtui.kvm.collector import ENTRY_COLUMNS, FORMAT, LEAF_COLUMNS, VERSION, plain
-from msrtui.kvm.readings import Registers
 from msrtui.kvm.recorded import RecordedList, RecordedMsr, RecordedTable, Recording
-from msrtui.kvm.requests import CpuidEntry
+from msrtui.kvm.requests import CpuidEntry, Registers
 from msrtui.snapshot import frames
 from msrtui.snapshot.importers import kvmdump
 from msrtui.snapshot.model import About, SavedHost

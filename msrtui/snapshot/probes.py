@@ -14,7 +14,7 @@ from msrtui.kvm.abi import errno_name
 from msrtui.kvm.collector import ENTRY_COLUMNS, plain
 from msrtui.kvm.recorded import RecordedMsr, RecordedTable
 from msrtui.kvm.recorded_vcpu import Answer, ProbedCpu, RecordedProbe
-from msrtui.kvm.requests import Answerer, AnyRequest, CpuidEntry, CpuidReply, MsrsReply, R, Reply, Request
+from msrtui.kvm.requests import Answerer, AnyRequest, CpuidEntry, CpuidReply, MsrsReply, MsrWrite, R, Reply, Request
 from msrtui.kvm.vcpu_requests import (
     ALLOWED,
     VCPU_REQUESTS,
@@ -22,7 +22,6 @@ from msrtui.kvm.vcpu_requests import (
     CreateVm,
     GetCpuid2,
     GetVcpuMsrs,
-    MsrWrite,
     SetCpuid2,
     SetMsrs,
 )

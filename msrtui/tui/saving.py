@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from msrtui.errors import BadRequest
-from msrtui.kvm.readings import reading_of
+from msrtui.kvm.requests import reading_of
 from msrtui.lines import Line
 from msrtui.qemu.why import reason
 from msrtui.report.get import get_document, view_heard_msr

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from msrtui.kvm.readings import HostLeaf, MsrReading, reading_of
-from msrtui.kvm.requests import MsrsReply
+from msrtui.kvm.readings import HostLeaf
+from msrtui.kvm.requests import MsrReading, MsrsReply, reading_of
 from msrtui.qemu.conversation import Outcome
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source

@@ -7,8 +7,19 @@ from contextlib import AbstractContextManager
 from typing import cast
 
 from msrtui.kvm.abi import EINVAL
-from msrtui.kvm.requests import Answerer, AnyRequest, CpuidEntry, CpuidReply, GetMsrs, MsrsReply, R, Reply, Request
-from msrtui.kvm.vcpu_requests import CreateVcpu, CreateVm, GetCpuid2, GetVcpuMsrs, MsrWrite, SetCpuid2, SetMsrs
+from msrtui.kvm.requests import (
+    Answerer,
+    AnyRequest,
+    CpuidEntry,
+    CpuidReply,
+    GetMsrs,
+    MsrsReply,
+    MsrWrite,
+    R,
+    Reply,
+    Request,
+)
+from msrtui.kvm.vcpu_requests import CreateVcpu, CreateVm, GetCpuid2, GetVcpuMsrs, SetCpuid2, SetMsrs
 
 ARCH_CAPABILITIES_BIT = 1 << 29
 Entries = tuple[CpuidEntry, ...]

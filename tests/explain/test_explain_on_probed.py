@@ -13,7 +13,7 @@ from vcpus import Entries, as_set, without_arch_capabilities
 from msrtui.explain.answer import Diagnosis
 from msrtui.explain.diagnosis import Explanation, explain
 from msrtui.explain.on_host import Host, RefusedHere
-from msrtui.kvm.vcpu_requests import MsrWrite
+from msrtui.kvm.requests import MsrWrite
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.explain import explain_document, explain_text
 from msrtui.snapshot.sources import open_source

@@ -11,9 +11,8 @@ from typing import NoReturn
 import pytest
 
 from msrtui.kvm import collector, host_cpuid
-from msrtui.kvm.host_cpuid import Registers
 from msrtui.kvm.live import LiveHost
-from msrtui.kvm.requests import HostCpuid
+from msrtui.kvm.requests import HostCpuid, Registers
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import pytest
 from hosts_in_hand import Listening
 
-from msrtui.kvm.readings import MsrReading, read_feature_msrs
+from msrtui.kvm.readings import read_feature_msrs
 from msrtui.kvm.recorded import RecordedMsr, Recording
-from msrtui.kvm.requests import GetMsrs
+from msrtui.kvm.requests import GetMsrs, MsrReading
 
 EIO = 5
 

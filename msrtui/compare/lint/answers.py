@@ -13,7 +13,7 @@ from msrtui.catalog.makers import Maker, maker_of
 from msrtui.compare.side import Side
 from msrtui.kvm.abi import E2BIG, REGISTERS, Cap
 from msrtui.kvm.collector import MAX_CPUID_ENTRIES
-from msrtui.kvm.readings import MsrReading, read_feature_msrs
+from msrtui.kvm.readings import read_feature_msrs
 from msrtui.kvm.recorded_vcpu import RecordedProbe
 from msrtui.kvm.requests import (
     Answerer,
@@ -25,6 +25,7 @@ from msrtui.kvm.requests import (
     GetSupportedCpuid,
     HostCpuid,
     IndexListReply,
+    MsrReading,
 )
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import FeatureWord, labels, load

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from msrtui.catalog import place, short_name
 from msrtui.kvm.abi import errno_name
-from msrtui.kvm.readings import MsrReading, reading_of
+from msrtui.kvm.requests import MsrReading, reading_of
 from msrtui.lines import Line, cut, dim, ends, head, line, mark, short_value, wrap
 from msrtui.qemu.tables import FeatureWord, Tables
 from msrtui.qemu.words import bits_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msrtui.kvm import abi
-from msrtui.kvm.readings import MsrReading
+from msrtui.kvm.requests import MsrReading
 from msrtui.lines import Line, dim, ends, head, line, mark, wrap
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.why import reason
