@@ -9,7 +9,7 @@ from msrtui.compare.causes import Cause, causes, ranked
 from msrtui.compare.differences import Difference, matters
 from msrtui.compare.meaning import Lost, lost
 from msrtui.compare.side import Side
-from msrtui.compare.verdict import Verdict, can_move
+from msrtui.compare.verdict import MoveVerdict, can_move
 
 Doubt = Literal["older", "other-cpu", "other-name"]
 """Why it may be no drift at all: ``after`` was captured before ``before``; another CPU, so another machine; another
@@ -29,8 +29,8 @@ class Drift(NamedTuple):
     though it is no longer so."""
 
     groups: tuple[Group, ...]
-    forth: Verdict
-    back: Verdict
+    forth: MoveVerdict
+    back: MoveVerdict
     trusts: tuple[Lost, ...]
     doubts: tuple[Doubt, ...]
 

@@ -17,7 +17,7 @@ from msrtui.compare.fleet_reading import Behaviour, Bits, Facts, Learnt, Read
 from msrtui.compare.outliers import Spelt, Vocabulary, odd_ones
 from msrtui.compare.pools import Moves, lost, moves, pools
 from msrtui.compare.side import Side
-from msrtui.compare.verdict import Answer, Verdict, can_move
+from msrtui.compare.verdict import Answer, MoveVerdict, can_move
 from msrtui.kvm.requests import AnyRequest, Reply
 from msrtui.qemu.cpu_request import CpuRequest
 from msrtui.qemu.profile import QemuProfile
@@ -99,7 +99,7 @@ class Move(NamedTuple):
     answer: Answer
     clean: bool | None
     lost: tuple[Bits, ...]
-    verdict: Verdict | None
+    verdict: MoveVerdict | None
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class Comparison:
             if source != target
         ]
 
-    def _move(self, source: int, target: int, verdict: Verdict | None) -> Move:
+    def _move(self, source: int, target: int, verdict: MoveVerdict | None) -> Move:
         one, other = self.kinds[source].behaviour, self.kinds[target].behaviour
         answer = self.moves.answer(source, target) if verdict is None else verdict.answer
         bits = lost(one, other, self.request.takes_all)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from msrtui.compare.side import Side, newest_name
-from msrtui.compare.verdict import Reason, Start, Verdict, can_move, starts
+from msrtui.compare.verdict import MoveVerdict, Reason, Start, can_move, starts
 from msrtui.qemu.cpu_request import CpuRequest, definitions
 from msrtui.qemu.tables import FeatureWord
 from msrtui.values import dataclass
@@ -41,8 +41,8 @@ class Pair:
 
     a: Side
     b: Side
-    there: Verdict
-    back: Verdict
+    there: MoveVerdict
+    back: MoveVerdict
     home: Start
     words: tuple[WordPair, ...]
 
@@ -70,7 +70,7 @@ def pair(a: Side, b: Side) -> Pair:
     return Pair(a, b, there, back, starts(a), words)
 
 
-def _by_word(verdict: Verdict) -> dict[str, tuple[Reason, ...]]:
+def _by_word(verdict: MoveVerdict) -> dict[str, tuple[Reason, ...]]:
     found: dict[str, tuple[Reason, ...]] = {}
     for reason in verdict.reasons:
         name = newest_name(reason.word.name)

@@ -32,7 +32,7 @@ class Reason(NamedTuple):
     sure: bool = True
 
 
-class Verdict(NamedTuple):
+class MoveVerdict(NamedTuple):
     """Of a guest that runs on ``source`` and is to go to ``target``.
 
     ``clean``: nothing that the guest was to have is taken from it on ``source``; None: not known. ``ends`` is QEMU's
@@ -79,7 +79,7 @@ def _last_words(ended: QemuExit | None) -> str | None:
     return None if ended is None else " ".join(ended.text.split())
 
 
-def can_move(source: Side, target: Side) -> Verdict:
+def can_move(source: Side, target: Side) -> MoveVerdict:
     """The verdict for the guest of ``source``'s ``-cpu`` on ``target``."""
     warnings = ("vendor",) if source.vendor and target.vendor and source.vendor != target.vendor else ()
     for side in (source, target):
@@ -87,14 +87,14 @@ def can_move(source: Side, target: Side) -> Verdict:
         if side.outcome is None or start.ends is not None:
             answer: Answer = "cannot" if start.known else "unknown"
             clean = None if source.outcome is None else _clean(source)
-            return Verdict(source, target, answer, clean, (), warnings, start.ends or "", side)
+            return MoveVerdict(source, target, answer, clean, (), warnings, start.ends or "", side)
     reasons = tuple(_reasons(source, target))
     answer = "can"
     if reasons:
         answer = "cannot" if any(reason.sure for reason in reasons) else "unknown"
     elif not (starts(source).known and starts(target).known):
         answer = "unknown"
-    return Verdict(source, target, answer, _clean(source), reasons, warnings)
+    return MoveVerdict(source, target, answer, _clean(source), reasons, warnings)
 
 
 def _clean(side: Side) -> bool | None:

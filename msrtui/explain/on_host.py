@@ -17,7 +17,7 @@ from msrtui.explain.naming import feature_names
 from msrtui.explain.predict import (
     Facts,
     Prediction,
-    Verdict,
+    WriteVerdict,
     ended,
     foretold,
     profile_of,
@@ -147,12 +147,12 @@ class Host:
             return ended(made.profile, made.request, made.ended)
         return foretold(made.profile, made.request, made.outcome, self._heard, self.facts, ignore_msrs=self.ignores)
 
-    def verdict(self, made: Conversation, index: int, value: int) -> Verdict:
+    def verdict(self, made: Conversation, index: int, value: int) -> WriteVerdict:
         """What KVM makes of this write to the vCPU of that guest, whether that QEMU does it or not."""
         outcome = made.outcome
         put = None if outcome is None or outcome.cpu is None else guest_cpuid(outcome.state, outcome.cpu)
         if outcome is None or put is None:
-            return Verdict(index, value, None, NO_SYSTEM_VALUE)
+            return WriteVerdict(index, value, None, NO_SYSTEM_VALUE)
         writes = ((index, value),)
         (found,) = verdicts_on(writes, outcome, put, self._heard, self.facts, ignore_msrs=self.ignores)
         return found
@@ -204,11 +204,11 @@ class RefusedHere:
     writes_known: bool
     writers: tuple[Writer, ...]
     guest: Conversation
-    verdict: Verdict
+    verdict: WriteVerdict
     prediction: Prediction
     instead: tuple[Prediction, ...] = ()
     added: tuple[int, ...] = ()
-    behind: tuple[Verdict, ...] = ()
+    behind: tuple[WriteVerdict, ...] = ()
     cure: tuple[str, tuple[str, ...]] | None = None
 
     @property
@@ -259,7 +259,7 @@ def refused_here(host: Host, index: int, value: int) -> RefusedHere:
 
 def _judged(
     host: Host, mine: Conversation, writing: tuple[Conversation, ...], index: int, value: int
-) -> tuple[Conversation, Verdict]:
+) -> tuple[Conversation, WriteVerdict]:
     """The guest whose write is judged, and how: the first of which a vCPU tells, else the first that writes it."""
     found = [(made, host.verdict(made, index, value)) for made in writing or (mine,)]
     return next((each for each in found if each[1].evidence == "probe"), found[0])

@@ -35,7 +35,7 @@ from msrtui.qemu.profile import QemuProfile
 from msrtui.transcript.stepper import conclude
 from msrtui.values import dataclass
 
-Start = Literal["starts", "aborts", "ends", "not known"]
+StartOutcome = Literal["starts", "aborts", "ends", "not known"]
 Evidence = Literal["probe", "rule"]
 
 FULL_STATE = "full-state"
@@ -52,7 +52,7 @@ _SIGABRT = 134
 
 
 @dataclass(frozen=True)
-class Verdict:
+class WriteVerdict:
     """One write of kvm_init_msrs: ``taken`` None is not known, and ``rule`` is what decides, or does not.
 
     ``rule`` is TRIED where a vCPU took what no rule decides, NO_GATE where one showed that 0x10a is open to a guest
@@ -88,11 +88,11 @@ class Prediction:
 
     profile: QemuProfile
     request: CpuRequest
-    outcome: Start
+    outcome: StartOutcome
     evidence: Evidence | None = None
     said: str = ""
-    refused: Verdict | None = None
-    verdicts: tuple[Verdict, ...] = ()
+    refused: WriteVerdict | None = None
+    verdicts: tuple[WriteVerdict, ...] = ()
     warnings: tuple[str, ...] = ()
     reason: str | None = None
 
@@ -187,7 +187,7 @@ def predict(
 
 def ended(profile: QemuProfile, request: CpuRequest, end: QemuExit) -> Prediction:
     """Of a QEMU that ends before it makes a vCPU."""
-    ending: Start = "aborts" if end.status == _SIGABRT else "ends"
+    ending: StartOutcome = "aborts" if end.status == _SIGABRT else "ends"
     return Prediction(profile, request, ending, "rule", end.text)
 
 
@@ -220,7 +220,7 @@ def foretold(
 
 
 def _concluded(
-    profile: QemuProfile, request: CpuRequest, warnings: tuple[str, ...], verdicts: tuple[Verdict, ...]
+    profile: QemuProfile, request: CpuRequest, warnings: tuple[str, ...], verdicts: tuple[WriteVerdict, ...]
 ) -> Prediction:
     for place, each in enumerate(verdicts):
         if each.taken is False:
@@ -251,7 +251,7 @@ def verdicts_on(
     facts: Facts,
     *,
     ignore_msrs: bool = False,
-) -> tuple[Verdict, ...]:
+) -> tuple[WriteVerdict, ...]:
     """What becomes of writes to a vCPU that is given ``put``, the CPUID of the guest of ``outcome``."""
     listed = outcome.state.feature_msrs if isinstance(outcome.state.feature_msrs, tuple) else None
     system = read_feature_msrs(host, [index for index, _ in writes if index in (listed or ())])
@@ -280,29 +280,29 @@ def verdicts_on(
         if tried is None:
             found.append(_by_rule(index, value, rule, facts, was_set, ignore_msrs=ignore_msrs))
         elif tried:
-            found.append(Verdict(index, value, True, rule.rule if rule.taken else TRIED, (), "probe", tried=True))
+            found.append(WriteVerdict(index, value, True, rule.rule if rule.taken else TRIED, (), "probe", tried=True))
         else:
             broken = () if rule.taken else _gate_of(rule, was_set)
             minded = _minded(facts, put, index, broken)
             named = minded[0].rule if minded else NO_RULE if rule.taken else rule.rule
-            found.append(Verdict(index, value, False, named, minded, "probe", tried=True))
+            found.append(WriteVerdict(index, value, False, named, minded, "probe", tried=True))
     return tuple(found)
 
 
 def _by_rule(
     index: int, value: int, rule: Ruled, facts: Facts, was_set: Callable[[Place, int], bool], *, ignore_msrs: bool
-) -> Verdict:
+) -> WriteVerdict:
     if rule.rule != ARCH_GATE:
-        return Verdict(index, value, rule.taken, rule.rule, rule.refused, None if rule.taken is None else "rule")
+        return WriteVerdict(index, value, rule.taken, rule.rule, rule.refused, None if rule.taken is None else "rule")
     kept = facts.keeps(*ARCH_CAPABILITIES_BIT, was_set(*ARCH_CAPABILITIES_BIT))
     if rule.taken:
-        return Verdict(index, value, True, rule.rule, (), "rule" if kept is None else "probe")
+        return WriteVerdict(index, value, True, rule.rule, (), "rule" if kept is None else "probe")
     if kept is False and (gate := facts.gate()) is not None:
         if ignore_msrs or not gate:
-            return Verdict(index, value, True, IGNORED if gate else NO_GATE, (), "probe")
+            return WriteVerdict(index, value, True, IGNORED if gate else NO_GATE, (), "probe")
         refused = _gate_of(rule, was_set)
-        return Verdict(index, value, False, refused[0].rule, refused, "probe")
-    return Verdict(index, value, None, NOT_NATIVE if not facts.probes else NOT_TRIED)
+        return WriteVerdict(index, value, False, refused[0].rule, refused, "probe")
+    return WriteVerdict(index, value, None, NOT_NATIVE if not facts.probes else NOT_TRIED)
 
 
 def _gate_of(rule: Ruled, was_set: Callable[[Place, int], bool]) -> tuple[Refusal, ...]:

@@ -19,7 +19,7 @@ Mark: TypeAlias = "dict[str, tuple[int, int]]"
 _NODE = "/dev/kvm"
 
 
-def mark(device: str = DEVICE) -> Mark:
+def host_mark(device: str = DEVICE) -> Mark:
     """The mark of KVM as it is now; what is not there is left out."""
     found: Mark = {}
     places = {_NODE: Path(device), **{name: Path(facts.SYS_MODULE, name) for name in facts.kvm_modules()}}

@@ -79,7 +79,7 @@ class Checks(NamedTuple):
     """kvm_arch_init begins with a test of KVM_CAP_IRQ_ROUTING and fails without it."""
 
 
-class Start(NamedTuple):
+class StartChecks(NamedTuple):
     """The checks of a QEMU with its options, in the order in which it comes to them; () where it does not.
 
     What is in ``Checks`` has its name there. ``arch_first`` is kvm_arch_init's test of KVM_CAP_IRQ_ROUTING,
@@ -101,10 +101,10 @@ class Start(NamedTuple):
     split_routing: tuple[Check, ...]
 
 
-def start_of(profile: QemuProfile) -> Start:
+def start_of(profile: QemuProfile) -> StartChecks:
     """What this QEMU's start checks with the options of ``profile``, in order: startup.py walks it."""
     checks, irqchip = CHECKS[profile.label], profile.kernel_irqchip
-    start = Start(
+    start = StartChecks(
         before_lists=checks.before_lists,
         arch_first=_asks(Cap.IRQ_ROUTING) if checks.irq_routing_first else (),
         arch_before_lists=checks.arch_before_lists,
@@ -120,7 +120,7 @@ def start_of(profile: QemuProfile) -> Start:
     )
     if profile.machine != "none":
         return start
-    return Start(*(tuple(row for row in rows if not getattr(row, "machine", False)) for rows in start))
+    return StartChecks(*(tuple(row for row in rows if not getattr(row, "machine", False)) for rows in start))
 
 
 def _asks(*caps: Cap) -> tuple[Check, ...]:

@@ -21,7 +21,7 @@ READING, VCPU, VCPU_MCE = "reading", "vcpu", "vcpu_mce"
 
 
 def capability_places(profile: QemuProfile) -> Iterator[tuple[str, Check]]:
-    """Every check with its place, in order: a field of ``capability_checks.Start``, or one of those above."""
+    """Every check with its place, in order: a field of ``capability_checks.StartChecks``, or one of those above."""
     start = start_of(profile)
     for place, checks in zip(start._fields, start, strict=True):
         yield from ((place, check) for check in checks)

@@ -12,7 +12,7 @@ from msrtui.kvm import abi
 from msrtui.kvm.abi import Cap
 from msrtui.kvm.requests import CheckExtension, GetApiVersion, OpenDevice
 from msrtui.qemu import last_words
-from msrtui.qemu.capability_checks import AskVm, Check, OnVm, Require, Start, start_of
+from msrtui.qemu.capability_checks import AskVm, Check, OnVm, Require, StartChecks, start_of
 from msrtui.qemu.msrs import kvm_get_supported_feature_msrs, kvm_get_supported_msrs
 from msrtui.qemu.negotiation import Negotiation, NotDone, ask, within
 from msrtui.qemu.profile import QemuProfile
@@ -78,7 +78,7 @@ def _kvm_init(profile: QemuProfile) -> Negotiation[KvmState]:
     return state
 
 
-def _kvm_arch_init(profile: QemuProfile, checks: Start, found: _Found) -> Negotiation[KvmState]:
+def _kvm_arch_init(profile: QemuProfile, checks: StartChecks, found: _Found) -> Negotiation[KvmState]:
     yield from _run(checks.arch_first, profile, found)
     if checks.arch_first and found[Cap.IRQ_ROUTING] == 0:
         raise last_words.irq_routing_missing(profile)
@@ -99,7 +99,7 @@ def _kvm_arch_init(profile: QemuProfile, checks: Start, found: _Found) -> Negoti
     return state
 
 
-def _kvm_irqchip_create(profile: QemuProfile, checks: Start, found: _Found) -> Negotiation[bool]:
+def _kvm_irqchip_create(profile: QemuProfile, checks: StartChecks, found: _Found) -> Negotiation[bool]:
     """Whether KVM has an irqchip then. Without KVM_CAP_IRQCHIP QEMU goes on as with kernel-irqchip=off."""
     yield from _run(checks.irqchip, profile, found)
     if found[Cap.IRQCHIP] == 0 and not (yield from kvm_check_extension(Cap.S390_IRQCHIP)):

@@ -9,7 +9,7 @@ from msrtui.compare.causes import causes, ranked
 from msrtui.compare.differences import Difference, hidden, matters
 from msrtui.compare.meaning import lost
 from msrtui.compare.side import Side
-from msrtui.compare.verdict import Verdict
+from msrtui.compare.verdict import MoveVerdict
 from msrtui.kvm.collector import plain
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.difference_document import difference_document
@@ -21,7 +21,9 @@ from msrtui.report.verdicts import WARNINGS, home_document, home_lines, verdict_
 
 
 # --- for programs ------------------------------------------------------------------------------------------------
-def diff_document(sides: Sequence[Side], found: Sequence[Difference], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def diff_document(
+    sides: Sequence[Side], found: Sequence[Difference], verdicts: Sequence[MoveVerdict]
+) -> dict[str, Any]:
     """``diff --json``; a ``cause`` is a guess, from what else differs."""
     return {
         "sources": [side.name for side in sides],
@@ -48,7 +50,7 @@ def groups(sides: Sequence[Side], found: Sequence[Difference]) -> list[list[str]
 
 
 # --- for people --------------------------------------------------------------------------------------------------
-def diff_text(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: Sequence[Verdict]) -> str:
+def diff_text(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: Sequence[MoveVerdict]) -> str:
     """Who is who, the verdicts, and what differs (None: not asked)."""
     return "\n".join(_lines(sides, found, verdicts)) + "\n"
 
@@ -63,7 +65,7 @@ def letter(place: int) -> str:
     return chr(ord("A") + place % 26) + (str(place // 26) if place >= 26 else "")
 
 
-def _lines(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: Sequence[Verdict]) -> Iterator[str]:
+def _lines(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: Sequence[MoveVerdict]) -> Iterator[str]:
     which = "each by its own QEMU" if _versions(sides) else qemu_of(sides[0].profile)
     yield f"{which}, -cpu {plain(sides[0].request.text)}"
     names = {id(side): letter(place) for place, side in enumerate(sides)}
@@ -135,7 +137,7 @@ def _likely(found: Sequence[Difference]) -> Iterator[str]:
 
 
 # --- for a ticket ------------------------------------------------------------------------------------------------
-def diff_markdown(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: Sequence[Verdict]) -> str:
+def diff_markdown(sides: Sequence[Side], found: Sequence[Difference] | None, verdicts: Sequence[MoveVerdict]) -> str:
     """The text in a fenced block, so that nothing in it is read as markup."""
     return fenced("msrtui diff", sides[0].profile, diff_text(sides, found, verdicts))
 

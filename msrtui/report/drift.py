@@ -9,7 +9,7 @@ from msrtui.compare.causes import Cause
 from msrtui.compare.differences import Difference
 from msrtui.compare.drift import Doubt, Drift, Group
 from msrtui.compare.side import Side
-from msrtui.compare.verdict import Verdict
+from msrtui.compare.verdict import MoveVerdict
 from msrtui.kvm.collector import plain
 from msrtui.report.diff import diff_document, fenced, hidden_lines, who_lines
 from msrtui.report.differences import WIDTH, Labels, circumstance_lines, difference_lines
@@ -117,7 +117,7 @@ def _guest_sentences(drift: Drift) -> Iterator[str]:
     yield _verdict(drift.back, ("after", "before"), "What starts after {can} go back")
 
 
-def _verdict(verdict: Verdict, when: tuple[str, str], said: str) -> str:
+def _verdict(verdict: MoveVerdict, when: tuple[str, str], said: str) -> str:
     if verdict.ends is not None:
         at = when[0] if verdict.ends_on is verdict.source else when[1]
         return f"{said.format(can='cannot')}: QEMU does not start {at}, saying: {plain(verdict.ends, 300)}"

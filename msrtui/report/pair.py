@@ -8,7 +8,7 @@ from msrtui.compare.flaws import said_of
 from msrtui.compare.later import Turn
 from msrtui.compare.pair import Common, Pair, WordPair
 from msrtui.compare.side import Side, newest_name
-from msrtui.compare.verdict import Reason, Verdict
+from msrtui.compare.verdict import MoveVerdict, Reason
 from msrtui.kvm.collector import plain
 from msrtui.language import say as _
 from msrtui.qemu.profile import QemuProfile
@@ -17,7 +17,7 @@ from msrtui.report.sentences import bit_label, names_in
 from msrtui.report.shape import counted
 
 
-def move_text(verdict: Verdict, source: str, target: str) -> tuple[str, str]:
+def move_text(verdict: MoveVerdict, source: str, target: str) -> tuple[str, str]:
     """What becomes of a guest of ``source`` that is to go to ``target`` (letters), and why: in a few words each."""
     if verdict.ends is not None:
         where = source if verdict.ends_on is verdict.source else target
@@ -86,7 +86,7 @@ def turn_text(turn: Turn, found: WordPair, b: str = "B") -> str:
     return _("In QEMU {label} {names} would not be in the way.").format(label=label, names=names)
 
 
-def _of(reason: Reason, one: str, other: str, verdict: Verdict) -> str:
+def _of(reason: Reason, one: str, other: str, verdict: MoveVerdict) -> str:
     name = bit_label(reason.word, reason.bit)
     here = _answers(verdict, reason, one, source=True)
     there = _answers(verdict, reason, other, source=False)
@@ -107,7 +107,7 @@ def _of(reason: Reason, one: str, other: str, verdict: Verdict) -> str:
     return f"{name}: {here}, {there}{'; ' if end else ''}{end}."
 
 
-def _passed(verdict: Verdict, reason: Reason) -> bool:
+def _passed(verdict: MoveVerdict, reason: Reason) -> bool:
     """Whether QEMU makes nothing of KVM's answers to this bit, on both sides."""
     for side in (verdict.source, verdict.target):
         found = side.words.get(newest_name(reason.word.name))
@@ -118,7 +118,7 @@ def _passed(verdict: Verdict, reason: Reason) -> bool:
     return True
 
 
-def _answers(verdict: Verdict, reason: Reason, letter: str, *, source: bool) -> str:
+def _answers(verdict: MoveVerdict, reason: Reason, letter: str, *, source: bool) -> str:
     side = verdict.source if source else verdict.target
     found = side.words.get(newest_name(reason.word.name))
     if found is None:

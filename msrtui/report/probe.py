@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from msrtui.catalog import names_of, short_name
-from msrtui.explain.predict import Prediction, Verdict
+from msrtui.explain.predict import Prediction, WriteVerdict
 from msrtui.explain.probing import Probed
 from msrtui.host.start import Started
 from msrtui.kvm.abi import errno_name
@@ -307,7 +307,7 @@ def _msrs_document(result: ProbeResult) -> Iterator[dict[str, Any]]:
         }
 
 
-def _verdict_document(verdict: Verdict, probed: Probed) -> dict[str, Any]:
+def _verdict_document(verdict: WriteVerdict, probed: Probed) -> dict[str, Any]:
     return {
         "index": hex(verdict.index),
         "value": hex(verdict.value),

@@ -19,7 +19,7 @@ from msrtui.explain.acceptance import (
     Refusal,
 )
 from msrtui.explain.naming import label, register_label
-from msrtui.explain.predict import Evidence, Prediction, Verdict
+from msrtui.explain.predict import Evidence, Prediction, WriteVerdict
 from msrtui.language import N_
 from msrtui.language import say as _
 from msrtui.qemu.profile import QemuProfile
@@ -77,7 +77,7 @@ def bits_text(index: int, bits: int, profile: QemuProfile) -> str:
     return ", ".join(shown)
 
 
-def rule_text(verdict: Verdict, profile: QemuProfile) -> str:
+def rule_text(verdict: WriteVerdict, profile: QemuProfile) -> str:
     """Why KVM takes this write, refuses it, or why that is not known."""
     if verdict.taken:
         if verdict.rule == write_rules.WITHIN and verdict.index in CONTROL_MSRS:

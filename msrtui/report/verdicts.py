@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from msrtui.compare.side import Side, newest_name
-from msrtui.compare.verdict import Reason, Verdict
+from msrtui.compare.verdict import MoveVerdict, Reason
 from msrtui.kvm.collector import plain
 from msrtui.report.differences import WIDTH
 from msrtui.report.home import at_home, home_answer, home_text
@@ -18,7 +18,7 @@ WARNINGS = {"vendor": "The two CPUs are of different vendors: even where the bit
 _NAMED = 6
 
 
-def reason_text(reason: Reason, verdict: Verdict) -> str:
+def reason_text(reason: Reason, verdict: MoveVerdict) -> str:
     """Why one bit is missing, in a sentence."""
     name = bit_label(reason.word, reason.bit)
     there = plain(verdict.target.name, 60)
@@ -42,7 +42,7 @@ def reason_text(reason: Reason, verdict: Verdict) -> str:
 
 
 # --- for programs ------------------------------------------------------------------------------------------------
-def verdict_document(verdict: Verdict) -> dict[str, Any]:
+def verdict_document(verdict: MoveVerdict) -> dict[str, Any]:
     """One member of ``verdicts``."""
     return {
         "from": verdict.source.name,
@@ -83,7 +83,7 @@ def home_lines(side: Side, name: str) -> Iterator[str]:
     yield from wrapped(": ".join(home_text(at_home(side))), start, " " * len(start), WIDTH)
 
 
-def verdict_lines(verdict: Verdict, names: Mapping[int, str]) -> Iterator[str]:
+def verdict_lines(verdict: MoveVerdict, names: Mapping[int, str]) -> Iterator[str]:
     """One verdict and the bits that are in the way, by word; ``names`` are the sides' letters by id()."""
     source, target = names[id(verdict.source)], names[id(verdict.target)]
     start = f"{source} -> {target}  "
@@ -97,7 +97,7 @@ def verdict_lines(verdict: Verdict, names: Mapping[int, str]) -> Iterator[str]:
         yield from _word_lines(reasons, verdict, target)
 
 
-def _word_lines(reasons: Sequence[Reason], verdict: Verdict, target: str) -> Iterator[str]:
+def _word_lines(reasons: Sequence[Reason], verdict: MoveVerdict, target: str) -> Iterator[str]:
     first = reasons[0]
     labels = [bit_label(first.word, reason.bit) for reason in reasons]
     more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""

@@ -12,7 +12,7 @@ from msrtui.compare.fingerprint import fingerprint_of, items_of
 from msrtui.compare.later import Turn, turns
 from msrtui.compare.pair import Common, Pair, pair
 from msrtui.compare.side import Side, side_of
-from msrtui.compare.verdict import Verdict, can_move
+from msrtui.compare.verdict import MoveVerdict, can_move
 from msrtui.errors import BadRequest
 from msrtui.kvm.heard import Heard
 from msrtui.kvm.recorded import RecordedHost
@@ -164,7 +164,7 @@ class Comparing:
             if place not in known.verdicts and place not in known.refused
         ]
 
-    def learned(self, place: int, side: Side, verdicts: tuple[Verdict, Verdict]) -> None:
+    def learned(self, place: int, side: Side, verdicts: tuple[MoveVerdict, MoveVerdict]) -> None:
         """What became of another host; worked out elsewhere."""
         self._sides[place] = side
         now = self.comparison
@@ -265,7 +265,7 @@ def _prints(sources: Sequence[Source], places: Iterable[int], known: Mapping[int
     }
 
 
-def verdicts_of(reference: Side, side: Side) -> tuple[Verdict, Verdict]:
+def verdicts_of(reference: Side, side: Side) -> tuple[MoveVerdict, MoveVerdict]:
     """(A → it, it → A)."""
     return can_move(reference, side), can_move(side, reference)
 

@@ -8,7 +8,7 @@ from msrtui.compare.causes import Cause
 from msrtui.compare.differences import Difference
 from msrtui.compare.later import Turn
 from msrtui.compare.pair import Common, Pair, WordPair
-from msrtui.compare.verdict import Verdict
+from msrtui.compare.verdict import MoveVerdict
 from msrtui.explain.predict import Prediction
 from msrtui.snapshot.sources import Source
 from msrtui.tui.session import Subject
@@ -45,7 +45,7 @@ class Comparison:
     common: Common | None = None
     turns: Mapping[str, Turn] | None = None
     """What newer QEMUs make of each word, once that was worked out."""
-    verdicts: Mapping[int, tuple[Verdict, Verdict]] = field(default_factory=dict)
+    verdicts: Mapping[int, tuple[MoveVerdict, MoveVerdict]] = field(default_factory=dict)
     refused: Mapping[int, str] = field(default_factory=dict)
     """Hosts that cannot be compared, by place, with the sentence that says why."""
     prints: Mapping[int, str] = field(default_factory=dict)

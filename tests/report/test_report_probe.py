@@ -10,7 +10,7 @@ from vcpus import Vcpu, without_arch_capabilities
 
 from msrtui.explain import predict, write_rules
 from msrtui.explain.acceptance import ARCH_GATE, MODEL_DIFFERS, NO_RULE, PDCM_GATE, PEBS_NEEDS, AcceptanceRule, Refusal
-from msrtui.explain.predict import Facts, Prediction, Verdict
+from msrtui.explain.predict import Facts, Prediction, WriteVerdict
 from msrtui.explain.probing import Probed, judge, take
 from msrtui.host.start import Started
 from msrtui.kvm.requests import CpuidEntry
@@ -143,7 +143,7 @@ def test_every_rule_by_which_a_write_is_taken_has_a_sentence_of_its_own() -> Non
         write_rules.ANY, write_rules.ZERO, write_rules.WITHIN, PDCM_GATE, ARCH_GATE, predict.TRIED, predict.NO_GATE,
         predict.IGNORED,
     )  # fmt: skip
-    assert len({rule_text(Verdict(0x10A, 1, True, rule), PROFILE) for rule in rules}) == len(rules)
+    assert len({rule_text(WriteVerdict(0x10A, 1, True, rule), PROFILE) for rule in rules}) == len(rules)
 
 
 def test_the_bits_of_a_control_say_which_half_they_are_of() -> None:
@@ -155,32 +155,37 @@ def test_the_bits_of_a_control_say_which_half_they_are_of() -> None:
     ("verdict", "said"),
     [
         (
-            Verdict(0x491, 1, False, "not-a-subset", (Refusal("not-a-subset", 1),)),
+            WriteVerdict(0x491, 1, False, "not-a-subset", (Refusal("not-a-subset", 1),)),
             "vmx-eptp-switching: not in KVM's own value",
         ),
         (
-            Verdict(0x48D, 0, False, "must-be-1-lost", (Refusal("must-be-1-lost", 2), Refusal("no-rule", 1 << 39))),
+            WriteVerdict(
+                0x48D, 0, False, "must-be-1-lost", (Refusal("must-be-1-lost", 2), Refusal("no-rule", 1 << 39))
+            ),
             "DEFAULT1_1 (must be 1): KVM says that it must be 1, and the value lets it be 0; "
             "vmx-posted-intr (may be 1): a vCPU with this CPUID refused it, and no rule that msrtui knows says why",
         ),
-        (Verdict(0x480, 0, False, "size-smaller", (Refusal("size-smaller", 0x1FFF << 32),)), "VMCS_SIZE: it must not"),
-        (Verdict(0x8B, 1, True, write_rules.ANY), "KVM takes any value here"),
-        (Verdict(0x48D, 1, True, write_rules.WITHIN), "no control beyond what KVM offers"),
-        (Verdict(0x480, 1, True, write_rules.WITHIN), "nothing in it that KVM's own value forbids"),
-        (Verdict(0x8B, 1, False, NO_RULE), "no rule that msrtui knows says why"),
-        (Verdict(0xCF, 1, None, NO_RULE), "msrtui knows no rule for this MSR"),
+        (
+            WriteVerdict(0x480, 0, False, "size-smaller", (Refusal("size-smaller", 0x1FFF << 32),)),
+            "VMCS_SIZE: it must not",
+        ),
+        (WriteVerdict(0x8B, 1, True, write_rules.ANY), "KVM takes any value here"),
+        (WriteVerdict(0x48D, 1, True, write_rules.WITHIN), "no control beyond what KVM offers"),
+        (WriteVerdict(0x480, 1, True, write_rules.WITHIN), "nothing in it that KVM's own value forbids"),
+        (WriteVerdict(0x8B, 1, False, NO_RULE), "no rule that msrtui knows says why"),
+        (WriteVerdict(0xCF, 1, None, NO_RULE), "msrtui knows no rule for this MSR"),
     ],
 )
-def test_each_write_says_why(verdict: Verdict, said: str) -> None:
+def test_each_write_says_why(verdict: WriteVerdict, said: str) -> None:
     assert said in rule_text(verdict, PROFILE)
 
 
 def test_every_reason_of_a_write_is_said_in_the_language_that_is_spoken() -> None:
     rules: tuple[AcceptanceRule, ...] = tuple(RULES)
-    verdicts = [Verdict(0x48D, 1 << 39, False, rule, (Refusal(rule, 1 << 39),)) for rule in rules]
-    verdicts += [Verdict(0x10A, 1, True, rule) for rule in refusals._TAKEN]
-    verdicts += [Verdict(0x48D, 1, None, rule) for rule in refusals._OPEN]
-    verdicts += [Verdict(0x48D, 1, True, write_rules.WITHIN), Verdict(0x8B, 1, False, NO_RULE)]
+    verdicts = [WriteVerdict(0x48D, 1 << 39, False, rule, (Refusal(rule, 1 << 39),)) for rule in rules]
+    verdicts += [WriteVerdict(0x10A, 1, True, rule) for rule in refusals._TAKEN]
+    verdicts += [WriteVerdict(0x48D, 1, None, rule) for rule in refusals._OPEN]
+    verdicts += [WriteVerdict(0x48D, 1, True, write_rules.WITHIN), WriteVerdict(0x8B, 1, False, NO_RULE)]
     english = [rule_text(each, PROFILE) for each in verdicts]
     with speaking("zh"):
         chinese = [rule_text(each, PROFILE) for each in verdicts]

@@ -16,7 +16,7 @@ from textual.widget import Widget
 from msrtui.compare.later import Turn
 from msrtui.compare.pair import Common, Pair, common
 from msrtui.compare.side import Side
-from msrtui.compare.verdict import Verdict
+from msrtui.compare.verdict import MoveVerdict
 from msrtui.errors import BadRequest, MsrtuiError
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source
@@ -43,7 +43,7 @@ class OtherRead(Message):
         reference: Side,
         place: int,
         side: Side | None,
-        verdicts: tuple[Verdict, Verdict] | None,
+        verdicts: tuple[MoveVerdict, MoveVerdict] | None,
         refused: str = "",
     ) -> None:
         super().__init__()

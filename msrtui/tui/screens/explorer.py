@@ -14,7 +14,7 @@ from textual.reactive import Reactive, reactive
 from textual.widget import Widget
 
 from msrtui.errors import BadRequest
-from msrtui.host.reload import mark, reloaded
+from msrtui.host.reload import host_mark, reloaded
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source, live_source
 from msrtui.tui.exploration import Exploration
@@ -78,7 +78,7 @@ class ExplorerScreen(Questions, Errands, Background):
         self._boxes: dict[str, Box] = {}
         self._pictured: tuple[Session, Size, bool] | None = None
         self._detailed: object = None
-        self._mark = mark() if source.live else {}
+        self._mark = host_mark() if source.live else {}
         self._since = time.strftime("%H:%M")
 
     def compose(self) -> ComposeResult:
@@ -147,7 +147,7 @@ class ExplorerScreen(Questions, Errands, Background):
     def _explore(self, exploration: Exploration) -> None:
         """Another source: everything begins anew, but for where the panes stand."""
         live = exploration.session.source.live
-        self._mark, self._since = mark() if live else {}, time.strftime("%H:%M")
+        self._mark, self._since = host_mark() if live else {}, time.strftime("%H:%M")
         exploration.focus_on(self.exploration.session.focus)
         self.exploration = exploration
         self._follow()
@@ -160,7 +160,7 @@ class ExplorerScreen(Questions, Errands, Background):
             move()
         except BadRequest as refused:
             self.exploration.note(str(refused))
-        if self._mark and (changed := reloaded(self._mark, mark())) is not None:
+        if self._mark and (changed := reloaded(self._mark, host_mark())) is not None:
             self.exploration.changed_since(self._since, changed)
         self._follow()
 
@@ -181,7 +181,7 @@ class ExplorerScreen(Questions, Errands, Background):
         """Forget what KVM said and begin at the start: each step is a question again."""
         about = None
         if self.exploration.session.source.live:
-            self._mark, self._since = mark(), time.strftime("%H:%M")
+            self._mark, self._since = host_mark(), time.strftime("%H:%M")
             about = live_source().about
         self._do(lambda: self.exploration.again(about))
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msrtui.compare.differences import Difference
 from msrtui.compare.side import Side
-from msrtui.compare.verdict import Verdict
+from msrtui.compare.verdict import MoveVerdict
 from msrtui.language import say as _
 from msrtui.lines import Line, Role, Span, bad, cut, dim, ends, head, line, mark, printable
 from msrtui.report.home import home_answer, home_text
@@ -192,7 +192,7 @@ def host_rows(shown: Comparison, width: int) -> list[Line]:
     return rows
 
 
-def _short(verdict: Verdict) -> str:
+def _short(verdict: MoveVerdict) -> str:
     if verdict.ends is not None:
         return _("no start")
     if verdict.answer == "can":
