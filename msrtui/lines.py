@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 from rich.cells import cell_len, set_cell_size
 
+from msrtui.cleaning import printable as printable  # lines are made with it
 from msrtui.values import dataclass
 
 Role = Literal["", "dim", "head", "mark", "bad"]
@@ -36,11 +37,6 @@ class Line:
     def width(self) -> int:
         """In cells."""
         return cell_len(self.text)
-
-
-def printable(text: str) -> str:
-    """The last gate before the terminal: whatever a file or a kernel put into a text, no control character leaves."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def line(*spans: Span | str, key: object = None) -> Line:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from msrtui.cleaning import typed
 from msrtui.compare.fitting import Dropped, Fit, Place, fitted, lacking
 from msrtui.compare.side import Side
 from msrtui.compare.verdict import Layer
@@ -169,8 +170,9 @@ def _vendor(hosts: Sequence[Side]) -> str | None:
 def _forced(model: str, host: Side) -> Named:
     named = parse(model, host.profile).named if "," not in model else None
     if named is None:
-        shown = "".join(character if character.isprintable() else "?" for character in model[:60])
-        raise BadRequest(f"A baseline starts from a named model, not from {shown}; msrtui models --all lists them.")
+        raise BadRequest(
+            f"A baseline starts from a named model, not from {typed(model)}; msrtui models --all lists them."
+        )
     return named
 
 

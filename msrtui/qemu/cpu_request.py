@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msrtui.cleaning import typed
 from msrtui.errors import BadRequest
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.tables import CpuModel, Tables
@@ -83,7 +84,7 @@ def parse(text: str, profile: QemuProfile) -> CpuRequest:
     name, *options = text.split(",")
     known = definitions(tables)
     if name not in known:
-        raise BadRequest(f"QEMU {profile.label} has no CPU model {_shown(name)}.{_nearest(name, known)}")
+        raise BadRequest(f"QEMU {profile.label} has no CPU model {typed(name)}.{_nearest(name, known)}")
     request = CpuRequest(text, name, known[name])
     plus: list[str] = []
     minus: list[str] = []
@@ -91,7 +92,7 @@ def parse(text: str, profile: QemuProfile) -> CpuRequest:
     settings: dict[str, bool] = {}
     for option in options:
         if not option:
-            raise BadRequest(f"There is an empty option in -cpu {_shown(text)}: a comma too many.")
+            raise BadRequest(f"There is an empty option in -cpu {typed(text)}: a comma too many.")
         if option[:1] in ("+", "-"):
             prop = _property(option[1:], tables, profile)
             (plus if option[0] == "+" else minus).append(prop)
@@ -102,13 +103,13 @@ def parse(text: str, profile: QemuProfile) -> CpuRequest:
             continue
         odd = equals and key not in tables.canonical_names and value.lower() not in _SWITCHES
         if odd and key not in _OTHER_SWITCHES:
-            raise BadRequest(f"msrtui does not work out what {_shown(key)}=… changes; leave it out of the -cpu value.")
+            raise BadRequest(f"msrtui does not work out what {typed(key)}=… changes; leave it out of the -cpu value.")
         if key in _OTHER_SWITCHES:
             settings[key] = _switch(key, value if equals else "on")
         else:
             props.append((_property(key, tables, profile), _switch(key, value if equals else "on")))
     if "migratable" in settings and not request.takes_all:
-        raise BadRequest(f"Only host and max have the property migratable; QEMU refuses it for {_shown(name)}.")
+        raise BadRequest(f"Only host and max have the property migratable; QEMU refuses it for {typed(name)}.")
     return replace(
         request,
         plus=tuple(plus),
@@ -133,17 +134,13 @@ def _property(name: str, tables: Tables, profile: QemuProfile) -> str:
     for spelled in (name, name.replace("_", "-")):
         if spelled in names:
             return names[spelled]
-    raise BadRequest(f"QEMU {profile.label} has no CPU feature {_shown(name)}.{_nearest(name, names)}")
+    raise BadRequest(f"QEMU {profile.label} has no CPU feature {typed(name)}.{_nearest(name, names)}")
 
 
 def _switch(name: str, value: str) -> bool:
     if value.lower() in _SWITCHES:
         return _SWITCHES[value.lower()]
-    raise BadRequest(f"{_shown(name)} is on or off, not {_shown(value)}.")
-
-
-def _shown(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text[:60])
+    raise BadRequest(f"{typed(name)} is on or off, not {typed(value)}.")
 
 
 def _nearest(name: str, known: Mapping[str, object]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from msrtui import __version__
 from msrtui.catalog import short_name
+from msrtui.cleaning import printable
 from msrtui.compare.lint import Linted
 from msrtui.compare.side import Side
 from msrtui.explain.predict import Prediction
@@ -82,7 +83,7 @@ def _folded(text: str, paste: Paste) -> str:
 
 def fenced(lines: Sequence[str]) -> str:
     """Lines in a block that nothing in them can end, and without what could drive a terminal."""
-    kept = "\n".join("".join(c if c.isprintable() else " " for c in line) for line in lines)
+    kept = "\n".join(printable(line, " ") for line in lines)
     return f"```text\n{kept.replace('```', chr(39) * 3)}\n```\n"
 
 
@@ -93,7 +94,7 @@ def paste_text(paste: Paste) -> str:
         lines += ["", title, *(f"  {line}".rstrip() for line in section)]
     if paste.document is not None:
         lines += ["", "The snapshot goes along where this is written or piped: msrtui report … -o FILE"]
-    return "".join("".join(c if c.isprintable() else " " for c in line) + "\n" for line in lines)
+    return "".join(printable(line, " ") + "\n" for line in lines)
 
 
 # --- the sections ------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from msrtui.cleaning import typed
 from msrtui.errors import BadRequest
 from msrtui.qemu import cpuid, models, msrs, words
 from msrtui.qemu.conversation import Outcome
@@ -171,7 +172,6 @@ def _reasons(profile: QemuProfile, outcome: Outcome, property_name: str) -> tupl
         from difflib import get_close_matches
 
         near = get_close_matches(property_name, tables.canonical_names, 3, 0.6)
-        shown = "".join(character if character.isprintable() else "?" for character in property_name[:60])
         hint = f" Near it: {', '.join(near)}." if near else ""
-        raise BadRequest(f"QEMU {profile.label} has no CPU feature {shown}.{hint}")
+        raise BadRequest(f"QEMU {profile.label} has no CPU feature {typed(property_name)}.{hint}")
     return reasons(outcome.state, outcome.words, outcome.cpu, name)

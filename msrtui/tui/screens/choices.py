@@ -10,6 +10,7 @@ from textual.screen import ModalScreen, ScreenResultType
 from textual.strip import Strip
 from textual.widgets import Input
 
+from msrtui.cleaning import printable
 from msrtui.tui.widgets.line_view import LineList
 
 
@@ -55,7 +56,7 @@ class QuietInput(Input):
 
         Textual calls the handler of each class in turn: Input's own comes next, and takes what is left here.
         """
-        event.text = "".join(each if each.isprintable() else " " for each in event.text)
+        event.text = printable(event.text, " ")
 
 
 class ChoiceScreen(ModalScreen[ScreenResultType]):

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
+from msrtui.cleaning import printable
 from msrtui.lines import Line, dim, head, line
 from msrtui.report.shape import EXPLANATION_WIDTH
 from msrtui.tui.screens.choices import QuietInput
@@ -37,7 +38,7 @@ class PastedInput(QuietInput):
     """Takes a paste of many lines whole: what a log breaks in two is one message."""
 
     def _on_paste(self, event: events.Paste) -> None:
-        event.text = " ".join("".join(each if each.isprintable() else " " for each in event.text[:_MOST]).split())
+        event.text = " ".join(printable(event.text[:_MOST], " ").split())
 
 
 class ExplainScreen(Screen[None]):
