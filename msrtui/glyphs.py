@@ -15,6 +15,8 @@ TABLES: Mapping[Tier, dict[int, str]] = {
     "narrow": str.maketrans(_NARROW),
     "ascii": str.maketrans(_ASCII),
 }
+IN_TEXT = str.maketrans({**_ASCII, "…": "...", "→": "->", "≠": "!="})
+"""ASCII for printed text, in whose lines a sign may take more than one cell."""
 
 
 def choose(option: str | None, environment: Mapping[str, str]) -> Tier:

@@ -11,12 +11,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
+from msrtui.cleaning import printable
 from msrtui.errors import MsrtuiError
 
 LINE = 110
 """A value of JSON that fits in so many columns stands on one line."""
-
-_PLAIN = str.maketrans({"·": ".", "…": "...", "→": "->", "≠": "!=", "✓": "*", "✗": "x"})
 
 
 class OutputFailed(MsrtuiError):
@@ -32,7 +31,9 @@ def say(text: str) -> None:
     out = _standard_output()
     encoding = (out.encoding or "ascii").lower().replace("-", "")
     if encoding != "utf8" or os.environ.get("MSRTUI_GLYPHS") == "ascii":
-        text = text.translate(_PLAIN).encode(out.encoding or "ascii", "replace").decode(out.encoding or "ascii")
+        from msrtui.glyphs import IN_TEXT  # few terminals need it
+
+        text = text.translate(IN_TEXT).encode(out.encoding or "ascii", "replace").decode(out.encoding or "ascii")
     _write(out, text)
 
 
@@ -49,7 +50,7 @@ def say_json(document: Any) -> None:
 
 def note(sentence: str) -> None:
     """Print a sentence to standard error, where there is one, without anything that could drive a terminal."""
-    lines = ("".join(c if c.isprintable() else " " for c in line) for line in sentence.splitlines())
+    lines = (printable(line, " ") for line in sentence.splitlines())
     text = "".join(f"msrtui: {line}\n" for line in lines if line.strip())
     try:
         if sys.stderr is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from msrtui.cleaning import typed
 from msrtui.errors import BadRequest
 from msrtui.qemu import tables
+from msrtui.qemu.profile import version_numbers
 from msrtui.report.between import Versions
 
 Number: TypeAlias = tuple[int, ...]
@@ -24,7 +26,7 @@ def versions_of(text: str) -> Versions:
     known = {_numbers(label): label for label in tables.labels()}
     number = _version(text)
     if number is None or _never_was(number):
-        raise BadRequest(f"There is no QEMU {_shown(text)}; there are profiles for {', '.join(known.values())}.")
+        raise BadRequest(f"There is no QEMU {typed(text)}; there are profiles for {', '.join(known.values())}.")
     if number[:2] in known and len(number) == 2:
         return Versions(known[number[:2]], (known[number[:2]],))
     label = ".".join(map(str, number))
@@ -38,10 +40,9 @@ def versions_of(text: str) -> Versions:
 
 def _version(text: str) -> Number | None:
     """(major, minor), with the micro version behind it where that is a step towards the next release."""
-    parts = text.strip().removeprefix("v").split(".")
-    if len(parts) < 2 or not all(part.isascii() and part.isdigit() and len(part) < 5 for part in parts):
+    number = version_numbers(text)
+    if number is None:
         return None
-    number = tuple(int(part) for part in parts)
     return number[:3] if len(number) > 2 and number[2] >= _IN_DEVELOPMENT else number[:2]
 
 
@@ -51,7 +52,3 @@ def _never_was(number: Number) -> bool:
 
 def _numbers(label: str) -> Number:
     return tuple(int(part) for part in label.split("."))
-
-
-def _shown(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)[:40]

@@ -29,6 +29,7 @@ from msrtui.qemu import tables
 from msrtui.qemu.conversation import Outcome, negotiate
 from msrtui.qemu.cpu_request import CpuRequest, parse, profile_for
 from msrtui.qemu.guest_cpuid import Place, guest_cpuid
+from msrtui.qemu.last_words import PROGRAM
 from msrtui.qemu.negotiation import QemuExit
 from msrtui.qemu.probe import ProbeResult, probe
 from msrtui.qemu.profile import QemuProfile
@@ -205,7 +206,7 @@ def foretold(
     cpu = outcome.cpu
     assert cpu is not None
     if cpu.refused is not None:
-        said = f"qemu-system-x86_64: {cpu.refused}"
+        said = f"{PROGRAM}: {cpu.refused}"
         return Prediction(profile, request, "ends", "rule", said, warnings=cpu.warnings)
     put = guest_cpuid(outcome.state, cpu)
     if put is None:
@@ -240,7 +241,7 @@ def _concluded(
 
 def failed_to_set(index: int, value: int) -> str:
     """What kvm_buf_set_msrs (up to 4.2: kvm_put_msrs) says of the first MSR that KVM refuses, before it asserts."""
-    return f"qemu-system-x86_64: error: failed to set MSR 0x{index:x} to 0x{value:x}"
+    return f"{PROGRAM}: error: failed to set MSR 0x{index:x} to 0x{value:x}"
 
 
 def verdicts_on(

@@ -12,6 +12,7 @@ import stat
 from typing import Literal
 
 from msrtui.host.circumstances import DEVICE, Circumstances, Node, look
+from msrtui.kvm.abi import API_VERSION
 from msrtui.kvm.collector import plain
 from msrtui.values import dataclass, replace
 
@@ -38,7 +39,6 @@ Situation = Literal[
 ]
 """The stable ids of what ``diagnose`` can find."""
 
-API_VERSION = 12
 KVM_NUMBERS = (10, 232)
 """Major and minor of /dev/kvm (include/linux/miscdevice.h: KVM_MINOR)."""
 

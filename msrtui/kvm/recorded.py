@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import cast
 
+from msrtui.kvm.collector import MAX_CPUID_ENTRIES, MAX_MSRS
 from msrtui.kvm.requests import (
     AnyRequest,
     CheckExtension,
@@ -33,9 +34,6 @@ from msrtui.kvm.requests import (
     ValueReply,
 )
 from msrtui.values import dataclass, field
-
-CPUID_LIMIT = 256
-"""KVM_MAX_CPUID_ENTRIES: a room over this counts as this."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +131,7 @@ class RecordedHost:
         raise TypeError(f"a recorded host cannot be asked {request!r}")
 
     def _msrs(self, indices: tuple[int, ...]) -> MsrsReply:
-        if len(indices) > 255:
+        if len(indices) > MAX_MSRS:
             return MsrsReply(-1, errno.E2BIG)
         values: list[int] = []
         for index in indices:
@@ -168,6 +166,6 @@ def _cpuid(recorded: RecordedTable | None, room: int, *, spare: int) -> CpuidRep
         return CpuidReply(None)
     if recorded.errno is not None:
         return CpuidReply(-1, recorded.errno, room)
-    if min(room, CPUID_LIMIT) < len(recorded.entries) + spare:
+    if min(room, MAX_CPUID_ENTRIES) < len(recorded.entries) + spare:
         return CpuidReply(-1, errno.E2BIG, room)  # the kernel leaves nent as it was
     return CpuidReply(0, None, len(recorded.entries), recorded.entries)

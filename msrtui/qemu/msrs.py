@@ -101,7 +101,7 @@ def kvm_get_supported_feature_msrs(profile: QemuProfile) -> Negotiation[tuple[in
         return UNKNOWN
     if count == 0:
         raise QemuExit(
-            "qemu-system-x86_64: kvm_get_supported_feature_msrs: Assertion `msr_list.nmsrs > 0' failed.", 134
+            f"{last_words.PROGRAM}: kvm_get_supported_feature_msrs: Assertion `msr_list.nmsrs > 0' failed.", 134
         )
     yield Decision(FEATURE_MSRS_ALLOCATED, {"bytes": 4 + 4 * count, "nmsrs": count})
     fetched = yield from ask(GetMsrFeatureIndexList(count))
@@ -167,7 +167,7 @@ def kvm_arch_get_supported_msr_feature(state: KvmState, index: int) -> Negotiati
     if reply.result != 1:
         # a refusal is a count of 0, not an errno: QEMU then prints the text for "no error"
         reason = abi.errno_text(reply.errno or 0)
-        raise QemuExit(f"qemu-system-x86_64: KVM get MSR (index=0x{index:x}) feature failed, {reason}", 1)
+        raise QemuExit(f"{last_words.PROGRAM}: KVM get MSR (index=0x{index:x}) feature failed, {reason}", 1)
     kvm = reply.values[0]
     lineage = [Decision(ASKED, {"index": index}, after=kvm)]
     unknown = _undecided(state, kvm) if index == MSR_IA32_VMX_PROCBASED_CTLS2 else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Literal
 
+from msrtui.cleaning import typed
 from msrtui.errors import BadRequest
 from msrtui.qemu import tables
 from msrtui.values import dataclass
@@ -68,16 +69,18 @@ def _is_short(digits: str) -> bool:
     return digits.isascii() and digits.isdigit() and len(digits) < 5
 
 
+def version_numbers(text: str) -> tuple[int, ...] | None:
+    """The numbers of a version as people write it (``7.2``, ``7.2.22``, ``v7.2.0``), two or more; None: it is none."""
+    parts = text.strip().removeprefix("v").split(".")
+    return tuple(map(int, parts)) if len(parts) >= 2 and all(map(_is_short, parts)) else None
+
+
 def version_label(text: str) -> str:
     """The profile's label for a version as people write it: ``7.2``, ``7.2.22``, ``v7.2.0``.
 
     Raises BadRequest where there is no such profile.
     """
-    parts = text.strip().removeprefix("v").split(".")
-    known = tables.labels()
-    if len(parts) >= 2 and all(map(_is_short, parts)):
-        label = f"{int(parts[0])}.{int(parts[1])}"
-        if label in known:
-            return label
-    shown = "".join(character if character.isprintable() else "?" for character in text)[:40]
-    raise BadRequest(f"There is no profile for QEMU {shown}; there are: {', '.join(known)}.")
+    numbers, known = version_numbers(text), tables.labels()
+    if numbers is not None and (label := f"{numbers[0]}.{numbers[1]}") in known:
+        return label
+    raise BadRequest(f"There is no profile for QEMU {typed(text)}; there are profiles for {', '.join(known)}.")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msrtui.errors import BadSource
 from msrtui.host.facts import likely_vendor_module
-from msrtui.kvm.collector import ENTRY_COLUMNS, FORMAT, LEAF_COLUMNS, VERSION, plain
+from msrtui.kvm.collector import ENTRY_COLUMNS, FORMAT, LEAF_COLUMNS, MAX_CPUID_ENTRIES, VERSION, plain
 from msrtui.kvm.recorded import RecordedList, RecordedMsr, RecordedTable, Recording
 from msrtui.kvm.requests import CpuidEntry, Registers
 from msrtui.snapshot import frames
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 INDEX_LIMIT = 4096
 """MSRs in a list; KVM has under 500."""
-ENTRY_LIMIT = 256
-"""Entries of a CPUID table: KVM_MAX_CPUID_ENTRIES."""
 ROW_LIMIT = 2048
 """Leaves and subleaves of the host's own CPUID."""
 CAPABILITY_LIMIT = 4096
@@ -216,7 +214,7 @@ def _table(kvm: Mapping[str, Any], key: str) -> RecordedTable | None:
     raw = member(kvm, key, "$.kvm")
     if integer(raw, "result", at) < 0:
         return RecordedTable(errno=_errno(raw, at))
-    entries = tuple(map(CpuidEntry._make, hex_rows(raw, "entries", at, _ENTRY, ENTRY_LIMIT)))
+    entries = tuple(map(CpuidEntry._make, hex_rows(raw, "entries", at, _ENTRY, MAX_CPUID_ENTRIES)))
     if integer(raw, "nent", at) != len(entries):
         raise Wrong(f"{at}.nent is not the number of its entries")
     return RecordedTable(entries)

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from msrtui.kvm.abi import errno_name
-from msrtui.kvm.collector import ENTRY_COLUMNS, plain
+from msrtui.kvm.collector import ENTRY_COLUMNS, MAX_CPUID_ENTRIES, plain
 from msrtui.kvm.recorded import RecordedMsr, RecordedTable
 from msrtui.kvm.recorded_vcpu import Answer, ProbedCpu, RecordedProbe
 from msrtui.kvm.requests import Answerer, AnyRequest, CpuidEntry, CpuidReply, MsrsReply, MsrWrite, R, Reply, Request
@@ -44,7 +44,6 @@ MSR_LIMIT = 256
 WRITE_LIMIT = 2048
 """KVM_SET_MSRS of one probe: every write, and every bit of those that were refused."""
 BATCH_LIMIT = 64
-ENTRY_LIMIT = 256
 _COLUMNS = list(ENTRY_COLUMNS)
 _UNSAID = ("model-id", "model_id")
 """Options of ``-cpu`` that say nothing of a feature and could say whose the guest is."""
@@ -166,7 +165,7 @@ def _said(raw: Mapping[str, Any], at: str) -> Answer:
 
 
 def _table(raw: Mapping[str, Any], at: str) -> tuple[CpuidEntry, ...]:
-    return tuple(map(CpuidEntry._make, hex_rows(raw, "entries", at, _COLUMNS, ENTRY_LIMIT)))
+    return tuple(map(CpuidEntry._make, hex_rows(raw, "entries", at, _COLUMNS, MAX_CPUID_ENTRIES)))
 
 
 def _msrs(raw: Mapping[str, Any], key: str, at: str) -> dict[int, RecordedMsr]:
