@@ -48,3 +48,12 @@ def test_the_core_needs_nothing_but_the_standard_library(root: Path, layer: str)
     command = [sys.executable, "-c", code, f"msrtui.{layer}"]
     child = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr
+
+
+@pytest.mark.parametrize("contract", ["is a leaf", "Only the app knows Textual"])
+def test_what_holds_for_the_leaves_is_held_for_each_file_beside_the_rooms(root: Path, contract: str) -> None:
+    text = (root / "pyproject.toml").read_text(encoding="utf-8")
+    (held,) = [each for each in text.split("[[tool.importlinter.contracts]]") if contract in each.split("\n")[1]]
+    named = set(re.findall(r'"msrtui\.(\w+)"', held.split("forbidden_modules")[0]))
+    leaves = {path.stem for path in (root / "msrtui").glob("*.py") if not path.stem.startswith("__")}
+    assert leaves | {"catalog"} <= named
