@@ -10,7 +10,7 @@ import os
 from _thread import RLock
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from msrtui.kvm import collector, host_cpuid
 from msrtui.kvm.requests import (
@@ -54,15 +54,12 @@ _CALLS: dict[type[AnyRequest], Callable[[int, Any], Reply]] = {
     GetDeviceAttr: lambda fd, q: ValueReply(*collector.get_device_attr(fd, q.group, q.attr)),
 }
 
-# what a question gets when the device cannot be opened for it: the open's own error
-_REPLY_TYPES: dict[type[AnyRequest], type[Reply]] = {
-    GetMsrIndexList: IndexListReply,
-    GetMsrFeatureIndexList: IndexListReply,
-    GetMsrs: MsrsReply,
-    GetSupportedCpuid: CpuidReply,
-    GetEmulatedCpuid: CpuidReply,
-    GetDeviceAttr: ValueReply,
-}
+
+def _reply_type(question: type[AnyRequest]) -> type[Reply]:
+    """What the class of a question says that it is answered with: of ``Request[MsrsReply]`` that is MsrsReply."""
+    (base,) = vars(question)["__orig_bases__"]
+    (reply_type,) = get_args(base)
+    return cast("type[Reply]", reply_type)
 
 
 class LiveHost:
@@ -91,8 +88,7 @@ class LiveHost:
                     return cast(R, Reply(0))
                 return cast(R, _CALLS[type(request)](fd, request))
         except OSError as error:
-            reply_type = _REPLY_TYPES.get(type(request), Reply)
-            return cast(R, reply_type(-1, error.errno))
+            return cast(R, _reply_type(type(request))(-1, error.errno))  # the open's own error
 
     @contextmanager
     def held(self) -> Iterator[LiveHost]:

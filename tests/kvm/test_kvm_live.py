@@ -306,6 +306,11 @@ def _no_kvm(folder: Path) -> Iterator[tuple[str, Path, str, str]]:
     yield "another device", Path("/dev/null"), "", "ENOTTY"
 
 
+def test_every_question_that_there_is_is_put_here() -> None:
+    every = {each for each in Request.__subclasses__() if each.__module__ == Request.__module__}
+    assert {type(question) for question, _ in QUESTIONS} == every - {OpenDevice, HostCpuid}
+
+
 @EVERY_QUESTION
 def test_what_cannot_be_asked_comes_back_as_a_reply(
     tmp_path: Path, question: AnyRequest, reply_type: type[Reply]
