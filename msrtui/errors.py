@@ -5,7 +5,15 @@ The command line prints that sentence to standard error and exits with 2. A trac
     MsrtuiError
     ├── KvmUnusable      this source has no KVM that answers
     ├── BadSource        a source cannot be read or is not what it should be
-    └── BadRequest       what was asked for does not exist (an MSR, a version, a word)
+    ├── BadRequest       what was asked for does not exist (an MSR, a version, a word)
+    └── and each of one room, where that is raised:
+        ├── CannotWrite  a file cannot be written (snapshot/files.py)
+        ├── OutputFailed standard output cannot be written to (cli/output.py)
+        ├── OracleFailed a real QEMU could not be asked (host/oracle.py)
+        ├── StartFailed  a real QEMU could not be started, or does not end (host/start.py)
+        └── UnknownShape QEMU's source has a shape that is not known (qemu/tables/generate/ctext.py)
+
+UnknownMsr (catalog/names.py) and NotAllowed (kvm/vcpu_requests.py) are ValueErrors: who catches them makes the sentence.
 """
 
 from __future__ import annotations

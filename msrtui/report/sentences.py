@@ -1,4 +1,4 @@
-"""Sentences: what a question, an answer and a decision mean, in words. The only place where they are made.
+"""Sentences of the conversation: what a question, an answer and a decision mean, in words. They are made here alone.
 
 A decision carries a rule's id and its parameters; here they become a sentence, through gettext, so that
 another language needs no change in the layers below.
