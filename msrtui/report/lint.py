@@ -43,7 +43,8 @@ def finding_document(finding: Finding, profile: QemuProfile) -> dict[str, Any]:
 def _subject(subject: Subject) -> list[Any]:
     """MSR indices and leaves in hex; a bit's and a capability's number stay numbers."""
     kind, *rest = subject
-    return [kind, *(hex(each) if kind in ("msr", "cpuid") else each for each in rest)]
+    numbers = [hex(each) if kind in ("msr", "leaf") and isinstance(each, int) else each for each in rest]
+    return ["cpuid" if kind == "leaf" else kind, *numbers]
 
 
 def lint_text(source_name: str, about: About, profile: QemuProfile, found: Linted) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from msrtui.kvm.readings import HostLeaf
 from msrtui.kvm.requests import MsrReading, MsrsReply, reading_of
 from msrtui.qemu.conversation import Outcome
 from msrtui.qemu.profile import QemuProfile
 from msrtui.snapshot.sources import Source
+from msrtui.subjects import Subject as Subject  # what a session looks at
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
 from msrtui.values import dataclass, field
@@ -18,10 +19,6 @@ if TYPE_CHECKING:  # what is needed only after the first paint is imported then
     from msrtui.compare.lint import Linted
     from msrtui.explain.probing import Probed
     from msrtui.tui.starting import Taken
-
-Subject: TypeAlias = "tuple[object, ...]"
-"""What is looked at: ("word", FEAT_…), ("bit", FEAT_…, n), ("msr", index), ("event", n), ("group", kind),
-("cap", number), ("flag", has_msr_…), ("leaf", function, index), ("parameter", module, name), ("list", which)."""
 
 
 @dataclass(frozen=True)

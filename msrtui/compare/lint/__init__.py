@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from msrtui.compare.lint import cpuid_rules, gates, list_rules, parameter_rules, value_rules, vmx_rules
 from msrtui.compare.lint.answers import Answers, Need, answers_of
-from msrtui.compare.lint.rules import RULES, SEVERITIES, Finding, Rule, Severity, Subject
+from msrtui.compare.lint.rules import RULES, SEVERITIES, Finding, Rule, Severity
 from msrtui.compare.side import Side
+from msrtui.subjects import Subject
 
 __all__ = [
     "RULES",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from msrtui.compare.lint.answers import Answers
-from msrtui.compare.lint.rules import Found, Subject, msrs, rule
+from msrtui.compare.lint.rules import Found, msrs, rule
 from msrtui.kvm.abi import KVM_X86_GRP_SYSTEM, KVM_X86_XCOMP_GUEST_SUPP
 from msrtui.qemu.words import bits_of
+from msrtui.subjects import Subject
 
 _XCR0, _XSS = "FEAT_XSAVE_XCR0_LO", "FEAT_XSAVE_XSS_LO"
 XSAVE = ("FEAT_1_ECX", 26)
@@ -120,7 +121,7 @@ def _beyond(host: Answers) -> Iterator[Found]:
         last = base if first is None else first.eax
         over = [(e.function, e.index) for e in host.entries or () if base <= e.function < end and e.function > last]
         if over:
-            yield Found(tuple(("cpuid", *leaf) for leaf in over), {"last": last, "leaves": over})
+            yield Found(tuple(("leaf", *leaf) for leaf in over), {"last": last, "leaves": over})
 
 
 @rule("guest-address-bits", "wrong", "cpuid")
@@ -132,4 +133,4 @@ def _address_bits(host: Answers) -> Iterator[Found]:
     entry = host.entry(0x80000008)
     guest, all_bits = (0, 0) if entry is None else (entry.eax >> 16 & 0xFF, entry.eax & 0xFF)
     if guest and (guest < 32 or guest > all_bits):
-        yield Found((("cpuid", 0x80000008, 0),), {"guest": guest, "bits": all_bits})
+        yield Found((("leaf", 0x80000008, 0),), {"guest": guest, "bits": all_bits})

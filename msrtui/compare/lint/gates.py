@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from msrtui.compare.lint.answers import Answers
-from msrtui.compare.lint.rules import Found, Subject, msrs, rule
+from msrtui.compare.lint.rules import Found, msrs, rule
+from msrtui.subjects import Subject
 
 Bit = tuple[str, int]
 """A CPUID feature word and a bit of it."""

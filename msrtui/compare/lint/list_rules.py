@@ -61,7 +61,7 @@ def _twice(host: Answers) -> Iterator[Found]:
     leaves = Counter((entry.function, entry.index) for entry in host.entries or ())
     twice = [leaf for leaf, count in leaves.items() if count > 1]
     if twice:
-        yield Found(tuple(("cpuid", *leaf) for leaf in twice), {"list": "cpuid", "leaves": twice})
+        yield Found(tuple(("leaf", *leaf) for leaf in twice), {"list": "cpuid", "leaves": twice})
 
 
 @rule("foreign-registers", "odd", "cpuid", "index list")

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from msrtui.compare.causes import FOLLOWS
 from msrtui.compare.lint.answers import Answers
-from msrtui.compare.lint.rules import Found, Subject, rule
+from msrtui.compare.lint.rules import Found, rule
+from msrtui.subjects import Subject
 
 _VMX, _SVM, _NPT = ("FEAT_1_ECX", 5), ("FEAT_8000_0001_ECX", 2), ("FEAT_SVM", 0)
 NESTED = (("kvm_intel", _VMX), ("kvm_amd", _SVM))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from msrtui.compare.lint.answers import Answers, Need
+from msrtui.subjects import Subject
 from msrtui.values import dataclass, field
 
 Severity = Literal["wrong", "odd", "hidden", "note"]
@@ -14,10 +15,6 @@ of the kernels do that msrtui knows; something may fail later. ``hidden``: a set
 nothing is amiss, but it surprises people."""
 SEVERITIES: tuple[Severity, ...] = ("wrong", "odd", "hidden", "note")
 """The worst first."""
-
-Subject: TypeAlias = tuple[Any, ...]
-"""What a finding is about, as the app's subjects are written: ("msr", index), ("word", FEAT_…), ("bit", FEAT_…, n),
-("parameter", module, name), ("cap", number); ("list", which) and ("cpuid", leaf, subleaf) besides."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def _pmu(host: Answers) -> Iterator[Found]:
         left.append(("msr", 0x345))
     counters = host.entry(0xA)
     if counters is not None and counters.eax & 0xFF:
-        left.append(("cpuid", 0xA, 0))
+        left.append(("leaf", 0xA, 0))
     if left:
         yield Found((("parameter", "kvm", "enable_pmu"), *left))
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
 
 from textual import on
 from textual.app import ComposeResult
 from textual.widgets import Input
 
 from msrtui.lines import Line, dim, head, line
+from msrtui.subjects import Subject
 from msrtui.tui.screens.choices import ChoiceList, ChoiceScreen, QuietInput
 from msrtui.tui.view.finding import Entry, entry_lines, nearest, rank
 from msrtui.tui.widgets.line_view import LineView
-
-Subject: TypeAlias = "tuple[object, ...]"
 
 MOST = 200
 """Rows that are shown; who needs more than these types a letter more."""
@@ -30,7 +28,7 @@ _EXAMPLES = (
 )
 
 
-class FindScreen(ChoiceScreen["Subject | None"]):
+class FindScreen(ChoiceScreen[Subject | None]):
     """Takes the entries of ``view.finding.entries`` and gives the subject of the one chosen, None after Escape."""
 
     def __init__(self, entries: Sequence[Entry], glyphs: Mapping[int, str]) -> None:

@@ -18,6 +18,7 @@ from msrtui.kvm.requests import GetMsrs
 from msrtui.lines import Line, cut, dim, line
 from msrtui.qemu.tables import FeatureWord, Tables
 from msrtui.report.sentences import question_text
+from msrtui.subjects import Subject
 from msrtui.transcript.events import Event
 from msrtui.transcript.state import State
 from msrtui.values import dataclass, field
@@ -58,15 +59,14 @@ class Name(NamedTuple):
 class Entry:
     """Something that can be gone to.
 
-    ``subject`` is what the explorer looks at then: ("msr", index), ("word", FEAT_…), ("bit", FEAT_…, n),
-    ("flag", has_msr_…), ("leaf", function, index), ("cap", number), ("event", n),
-    ("list", "capabilities"). ``order``: among entries that match equally well the lower one comes first.
+    ``subject`` is what the explorer looks at then. ``order``: among entries that match equally well the lower one
+    comes first.
     """
 
     label: str
     kind: str
     detail: str
-    subject: tuple[object, ...]
+    subject: Subject
     order: int = 0
     names: tuple[Name, ...] = field(default=(), compare=False, repr=False)
     numbers: tuple[int, ...] = field(default=(), compare=False, repr=False)
@@ -93,7 +93,7 @@ def entries(
 
 
 def _entry(
-    kind: str, order: int, label: str, detail: str, subject: tuple[object, ...], names: Iterable[str], *numbers: int
+    kind: str, order: int, label: str, detail: str, subject: Subject, names: Iterable[str], *numbers: int
 ) -> Entry:
     folded = tuple(dict.fromkeys(fold(name) for name in (label, *names)))
     return Entry(label, kind, detail, subject, order, folded, numbers)

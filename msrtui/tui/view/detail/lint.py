@@ -32,7 +32,7 @@ def _about(session: Session) -> Iterator[Finding]:
     here = _same(session)
     for finding in linted.findings:
         many = len(finding.subjects) > _FEW and finding.severity == "note"
-        if not many and any(_of_session(subject) in here for subject in finding.subjects):
+        if not many and any(subject in here for subject in finding.subjects):
             yield finding
 
 
@@ -50,8 +50,3 @@ def _same(session: Session) -> set[tuple[object, ...]]:
     elif subject[0] == "msr" and subject[1] in session.qemu.tables.word_by_msr:
         here.add(("word", session.qemu.tables.word_by_msr[int(str(subject[1]))].name))
     return here
-
-
-def _of_session(subject: tuple[object, ...]) -> tuple[object, ...]:
-    """A finding's subject as the explorer's subjects are."""
-    return ("leaf", *subject[1:3]) if subject[0] == "cpuid" else tuple(subject)

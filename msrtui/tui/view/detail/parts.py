@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from rich.cells import cell_len
 
@@ -10,12 +11,11 @@ from msrtui.catalog import short_name
 from msrtui.lines import Line, Role, Span, dim, ends, head, line, wrap
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.sentences import bit_label
+from msrtui.subjects import Subject
 from msrtui.transcript.state import State
 
-Link = tuple[object, ...]
-"""Another subject: ("msr", index), ("word", FEAT_…), ("bit", FEAT_…, n), ("event", n), ("cap", number),
-("flag", name), ("leaf", function, index), ("parameter", module, name), ("list", "index", "feature" or
-"capabilities")."""
+Link: TypeAlias = Subject
+"""Another subject, to which Enter leads."""
 
 CAPABILITIES: Link = ("list", "capabilities")
 """All capabilities that QEMU checks."""
