@@ -9,9 +9,11 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from msrtui.resources import data_path
+from msrtui.tui import app
 from msrtui.tui.themes import THEMES
 
-STYLES = ("explorer.tcss", "find.tcss", "dialogs.tcss")
+STYLES = tuple(f"{name}.tcss" for name in app.STYLES)
+"""All that the app has, as files."""
 
 
 class Asking(App[None]):
