@@ -13,7 +13,8 @@ The command line prints that sentence to standard error and exits with 2. A trac
         ├── StartFailed  a real QEMU could not be started, or does not end (host/start.py)
         └── UnknownShape QEMU's source has a shape that is not known (qemu/tables/generate/ctext.py)
 
-UnknownMsr (catalog/names.py) and NotAllowed (kvm/vcpu_requests.py) are ValueErrors: who catches them makes the sentence.
+No kin of these are two ValueErrors: UnknownMsr (catalog/names.py), of which whoever catches it makes the sentence, and
+NotAllowed (kvm/vcpu_requests.py), which would be a mistake of msrtui's own.
 """
 
 from __future__ import annotations
