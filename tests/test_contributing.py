@@ -9,9 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from msrtui.cli.commands import COMMANDS
+from msrtui.cli.completing import commands
+from msrtui.colours import PALETTES
 from msrtui.qemu import conversation
 from msrtui.qemu.rules import RULES
 from msrtui.stage.talk import FIGURES
+from msrtui.tui.themes import THEMES
 
 
 def test_the_recipe_that_lists_the_rules_finds_every_one(root: Path) -> None:
@@ -74,3 +80,39 @@ def test_a_figure_is_named_wherever_the_recipe_says(root: Path) -> None:
     for place in ("cli/play.py", "stage/talks/new.template"):
         text = (package / place).read_text(encoding="utf-8")
         assert [name for name in FIGURES if not re.search(rf"\b{name}\b", text)] == []
+
+
+SMALL = ("kvm", "qemu", "transcript", "host", "snapshot", "explain", "compare", "one_file")
+"""Rooms in whose row of the table each file is named."""
+
+
+@pytest.mark.parametrize("room", [*SMALL, "cli", ""])
+def test_each_file_of_a_small_room_is_named_in_the_rooms_row(root: Path, room: str) -> None:
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| `msrtui/{room or 'catalog'}`.*$", text, re.MULTILINE)
+    files = {path.stem for path in (root / "msrtui" / room).glob("*.py")} - {"__init__"}
+    if not room:
+        files -= {"__main__"}
+    if room == "cli":
+        files -= {*COMMANDS, "explore"}  # a module a command; the app's options are those without one
+    named = set(re.findall(r"`(\w+)\.py`", row))
+    assert files == named
+
+
+def test_a_theme_is_named_wherever_the_recipe_says(root: Path) -> None:
+    names = [palette.name for palette in PALETTES]
+    assert [theme.name for theme in THEMES] == names
+    promised = (root / "tests" / "tui" / "test_tui_themes.py").read_text(encoding="utf-8").split("LEAST = ")[1]
+    assert re.findall(r'"([\w-]+)": \d', promised.split("\n")[0]) == names
+    (option,) = [each for app in commands() if not app.name for each in app.options if "--theme" in each.names]
+    assert [name for name in names if name not in option.help] == []
+
+
+def test_what_a_recipe_says_to_be_in_a_file_is_there(root: Path) -> None:
+    text = (root / "CONTRIBUTING.md").read_text(encoding="utf-8").replace("\n", " ")
+    pairs = re.findall(r"`([\w-]+)(?:\(\))?`(?:,| or `[\w]+`)? +(?:in|of|\() *`([\w/.]+\.py)`", text)
+    assert len(pairs) > 30
+    for name, file in pairs:
+        places = [root / "msrtui" / file, root / file, *root.glob(f"tests/*/{file}"), *root.glob(f"msrtui/**/{file}")]
+        found = [place for place in places if place.is_file()]
+        assert any(name in place.read_text(encoding="utf-8") for place in found), (name, file)

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from msrtui.cli.commands import COMMANDS
 from msrtui.cli.options import SOURCE_HELP, profile_from
+from msrtui.colours import PALETTES
 from msrtui.errors import BadRequest
 from msrtui.qemu.cpu_request import parse
 from msrtui.qemu.profile import DEFAULT_VERSION, QemuProfile
@@ -25,7 +26,7 @@ def add_app(
     parser.add_argument(
         "--theme",
         metavar="NAME",
-        help="colours: msrtui-dark, msrtui-light, msrtui-contrast, msrtui-projector or any that Textual has "
+        help=f"colours: {', '.join(palette.name for palette in PALETTES)} or any that Textual has "
         f"(default: MSRTUI_THEME, else {theme})",
     )
     parser.add_argument(
