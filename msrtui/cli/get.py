@@ -14,6 +14,7 @@ from msrtui.cli.options import (
 )
 from msrtui.cli.output import note, say, say_json
 from msrtui.cli.watching import Watching
+from msrtui.qemu.cpu_request import parse, profile_for
 from msrtui.snapshot.sources import Source
 
 _EPILOG = """--ask puts KVM_GET_MSRS also for an MSR that is not in KVM's feature list. What comes back is no more than
@@ -31,6 +32,7 @@ def parser() -> Parser:
     add_source(made)
     add_json(made)
     made.add_argument("--ask", action="store_true", help="ask KVM even where it does not list the MSR")
+    made.add_argument("--cpu", metavar="MODEL", default="host", help="the guest's, as QEMU's -cpu (default host)")
     add_profile(made)
     return made
 
@@ -40,11 +42,14 @@ def run(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     versions, profiles = profiles_from(options)
     index = msr_from(options.msr)
+    requests = [parse(options.cpu, profile) for profile in profiles]
+    profiles = tuple(profile_for(request, profile) for request, profile in zip(requests, profiles, strict=True))
     watching = Watching(source_from(options))
     source = watching.source
 
     from msrtui.report import get
     from msrtui.report.between import one_document, one_text
+    from msrtui.report.msr import view_msr
     from msrtui.report.views import view_host
     from msrtui.snapshot.sources import require_kvm
 
@@ -54,8 +59,8 @@ def run(arguments: list[str]) -> int:
         if options.ask and hosts[0].lists.in_feature_list(index) is not True:
             _warn_of_the_log(source)
         views = [
-            (profile, get.view_msr(index, profile, host, ask=options.ask, about=source.about))
-            for profile, host in zip(profiles, hosts, strict=True)
+            (profile, view_msr(index, profile, host, request, ask=options.ask, about=source.about))
+            for profile, host, request in zip(profiles, hosts, requests, strict=True)
         ]
     if options.json:
         say_json(one_document(versions, [get.get_document(source.name, *each) for each in views]))

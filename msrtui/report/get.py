@@ -3,132 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from msrtui.catalog import DecodedField, decode, names_of, short_name
-from msrtui.explain.absent import Absence, absences
-from msrtui.explain.evidence import evidence_at, evidence_of
 from msrtui.kvm import abi
-from msrtui.kvm.readings import read_feature_msrs
-from msrtui.kvm.requests import GetMsrs, MsrReading, reading_of
+from msrtui.kvm.collector import plain
+from msrtui.kvm.requests import MsrReading
 from msrtui.qemu import rules
+from msrtui.qemu.models import GuestWord, with_guest_lineage
 from msrtui.qemu.msr_index import MSR_IA32_UCODE_REV
-from msrtui.qemu.negotiation import Lineage, QemuExit
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.words import bits_of, is_control_word
 from msrtui.report.absent import absence_document, absent_text
 from msrtui.report.heading import heading_lines
+from msrtui.report.layer_notes import guest_note
 from msrtui.report.lists import use_of
+from msrtui.report.msr import MsrView
 from msrtui.report.sentences import bit_label, decision_text
 from msrtui.report.shape import aligned, grouped, hexed, marks, wrapped
-from msrtui.report.views import (
-    HostView,
-    WordView,
-    kvm_bits,
-    lineage_document,
-    number_bits,
-    view_words,
-)
+from msrtui.report.views import GuestView, WordView, kvm_bits, lineage_document, number_bits
 from msrtui.snapshot.model import About
-from msrtui.transcript.heard_lists import HeardLists
-from msrtui.transcript.state import State
-
-
-class MsrView(NamedTuple):
-    """One MSR on one host, as one QEMU reads it: ``lists`` are KVM's, ``ended`` is where that QEMU ends too early.
-
-    ``branch`` is the way that kvm_arch_get_supported_msr_feature takes for it, None where that
-    is not known. ``reading`` is what
-    KVM_GET_MSRS gave, None where KVM does not list it as a feature MSR or that is not known. ``word`` is the
-    feature word that stands on it, if one does. ``asked`` is the answer to a question that QEMU would not put.
-    ``absent`` says for each list that lacks the MSR why.
-    """
-
-    msr: int
-    lists: HeardLists
-    branch: str | None
-    reading: MsrReading | None
-    word: WordView | None
-    flag: str | None
-    asked: MsrReading | None = None
-    absent: tuple[Absence, ...] = ()
-    ended: QemuExit | None = None
-
-    @property
-    def status(self) -> str:
-        """``ok``, ``refused``, ``error``, ``not listed`` or ``unknown``, of the feature list."""
-        if self.reading is not None:
-            return self.reading.status
-        return "unknown" if self.lists.in_feature_list(self.msr) is None else "not listed"
-
-    @property
-    def kvm(self) -> int | None:
-        """KVM's value of a listed MSR, None unless the status is ok."""
-        return self.reading.value if self.reading is not None else None
-
-    @property
-    def lineage(self) -> Lineage:
-        """What QEMU did to the value; nothing where it makes no word of the MSR."""
-        return self.word.lineage if self.word is not None else ()
-
-
-def view_msr(
-    index: int, profile: QemuProfile, host: HostView, *, ask: bool = False, about: About | None = None
-) -> MsrView:
-    """Look at the MSR ``index``; KVM is asked for it only where it is in the feature list, or with ``ask``.
-
-    ``about`` holds the facts that decide why a list lacks it: kernel, vendor module, parameters.
-    """
-    lists = host.lists
-    listed = lists.in_feature_list(index)
-    with host.answerer.held():
-        reading = read_feature_msrs(host.answerer, (index,))[index] if listed else None
-        word = profile.tables.word_by_msr.get(index)
-        view = view_words(host, (word,))[0] if word is not None else None
-        asked = reading_of(host.answerer.ask(GetMsrs((index,)))) if ask and not listed else None
-        found = evidence_of(about or About(), lists, host.state, host.answerer, index)
-    return _msr_view(index, profile, lists, reading, view, asked, absences(index, found), host.ended)
-
-
-def view_heard_msr(
-    index: int,
-    profile: QemuProfile,
-    state: State,
-    lists: HeardLists,
-    reading: MsrReading | None,
-    *,
-    asked: MsrReading | None = None,
-    about: About | None = None,
-) -> MsrView:
-    """Look at the MSR ``index`` as far as a conversation has come: nothing is asked.
-
-    ``reading`` is what was heard of it, None where nothing was; ``asked`` what KVM said where it does not list it.
-    """
-    if reading is None and lists.in_feature_list(index):
-        reading = MsrReading("unknown")
-    word = profile.tables.word_by_msr.get(index)
-    view = WordView(word, state.words.get(word.name), None) if word is not None else None
-    absent = absences(index, evidence_at(state, about or About()))
-    return _msr_view(index, profile, lists, reading, view, asked, absent, state.end)
-
-
-def _msr_view(
-    index: int,
-    profile: QemuProfile,
-    lists: HeardLists,
-    reading: MsrReading | None,
-    word: WordView | None,
-    asked: MsrReading | None,
-    absent: tuple[Absence, ...],
-    ended: QemuExit | None,
-) -> MsrView:
-    listed = lists.in_feature_list(index)
-    branch = None
-    if listed is not None:
-        branch = "cache null" if lists.feature_msrs is None else "asked" if listed else "not listed"
-    row = profile.tables.flag_by_index.get(index)
-    flag = row.flag if row is not None else None
-    return MsrView(index, lists, branch, reading, word, flag, asked, absent, ended)
 
 
 # --- for programs ------------------------------------------------------------------------------------------------
@@ -136,6 +30,7 @@ def get_document(source_name: str, profile: QemuProfile, view: MsrView) -> dict[
     """``get MSR --json``; why a list lacks it under ``absent``, what QEMU would not ask under ``asked``."""
     lists = view.lists
     _, supported, migratable = view.word.known if view.word is not None else (None, None, None)
+    guest = view.guest_word
     document: dict[str, Any] = {
         "source": source_name,
         "qemu": profile.label,
@@ -149,6 +44,8 @@ def get_document(source_name: str, profile: QemuProfile, view: MsrView) -> dict[
         "kvm": hexed(view.kvm),
         "supported": hexed(supported),
         "migratable": hexed(migratable),
+        "guest": hexed(view.guest_value),
+        "cpu": view.guest.cpu,
         "word": view.word.word.name if view.word is not None else None,
         "flag": view.flag,
         "fields": [
@@ -156,6 +53,7 @@ def get_document(source_name: str, profile: QemuProfile, view: MsrView) -> dict[
             for part in _fields(view)
         ],
         "lineage": lineage_document(view.lineage, profile),
+        "guest_lineage": lineage_document(guest.lineage if guest is not None else (), profile),
     }
     if view.asked is not None:
         document["asked"] = {
@@ -201,17 +99,27 @@ def get_text(source_name: str, about: About, profile: QemuProfile, view: MsrView
     if view.word is None:
         lines += ["", f"  KVM  {_answer(view)}"]
     else:
-        lines += ["", *_ladder(view.word)]
+        lines += ["", *_ladder(profile, view.word, view)]
     parts = [part for part in _fields(view) if view.word is None or part.field.width > 1]
     if parts:
         lines += ["", *_field_lines(parts)]
     if view.asked is not None:
         lines += ["", *_asked_lines(view.asked)]
     if view.word is not None:
-        lines += ["", *_why(profile, view.word)]
+        lines += ["", *_why(profile, view.word, view.guest_word)]
     if view.ended is not None:
         lines += ["", *wrapped(f"This QEMU would end before it asks, saying: {view.ended.text}")]
+    elif view.guest.last_words is not None and (view.word is None or view.word.ended is None):
+        lines += ["", *wrapped(f"{_where_ended(view.guest)}, saying: {' '.join(view.guest.last_words.split())}")]
     return "\n".join(lines) + "\n"
+
+
+def _where_ended(guest: GuestView) -> str:
+    return f"This QEMU would not start with {_cpu(guest)}" if guest.words else "This QEMU would end before it has a CPU"
+
+
+def _cpu(guest: GuestView) -> str:
+    return f"-cpu {plain(guest.cpu, 200)}"
 
 
 def _head(profile: QemuProfile, view: MsrView) -> Iterator[str]:
@@ -264,14 +172,17 @@ def _answer(view: MsrView) -> str:
     return "refused: KVM_GET_MSRS read 0" if reading.status == "refused" else "not known: the source does not say"
 
 
-def _ladder(view: WordView) -> Iterator[str]:
+def _ladder(profile: QemuProfile, view: WordView, told: MsrView) -> Iterator[str]:
     """The layers with what each is, then a row for every bit that is set in one of them."""
     kvm, supported, migratable = view.known
     yield f"  KVM         {_layer(kvm, view)}"
     control = is_control_word(view.word) and kvm is not None
     yield f"  QEMU        {_layer(supported, view)}  {_how_supported(view)}".rstrip()
     yield f"  migratable  {_layer(migratable, view)}  {_dropped(supported, migratable)}".rstrip()
-    layers = (kvm_bits(view.word, kvm), supported, migratable)
+    guest = told.guest_value
+    head = f"  guest       {_guest_layer(told)}  "
+    yield from wrapped(_how_guest(profile, told), head, " " * len(head))
+    layers = (kvm_bits(view.word, kvm), supported, migratable, guest)
     rows = [
         (str(bit), bit_label(view.word, bit), *marks(layers, bit))
         for bit in bits_of(_any_of(layers) & ~number_bits(view.word, kvm))
@@ -279,7 +190,9 @@ def _ladder(view: WordView) -> Iterator[str]:
     if rows:
         yield ""
         top = "may be 1" if control else "KVM"
-        yield from aligned([("bit", "name", top, "QEMU", "migratable"), *rows], right=frozenset({0, 2, 3, 4}))
+        yield from aligned(
+            [("bit", "name", top, "QEMU", "migratable", "guest"), *rows], right=frozenset({0, 2, 3, 4, 5})
+        )
 
 
 def _any_of(layers: Sequence[int | None]) -> int:
@@ -296,6 +209,19 @@ def _layer(value: int | None, view: WordView) -> str:
     if view.ended is not None:
         return "refused" if view.layers[0] is None else "?"
     return "not asked" if view.supported is not None and view.supported.branch != "asked" else "not known"
+
+
+def _guest_layer(view: MsrView) -> str:
+    return "not known" if view.guest_value is None else grouped(view.guest_value)
+
+
+def _how_guest(profile: QemuProfile, view: MsrView) -> str:
+    """The ``-cpu``, and the last that was done to the word for it."""
+    cpu = _cpu(view.guest)
+    if view.guest_value is None:
+        return cpu
+    note = guest_note(view.guest_word, profile, plain(view.guest.cpu, 200))
+    return cpu if note == cpu else f"{cpu}: {note}"
 
 
 def _how_supported(view: WordView) -> str:
@@ -338,15 +264,16 @@ def _asked_lines(asked: MsrReading) -> Iterator[str]:
     yield from wrapped(asked_worth(asked), "    ", "    ")
 
 
-def _why(profile: QemuProfile, view: WordView) -> Iterator[str]:
+def _why(profile: QemuProfile, view: WordView, guest: GuestWord | None) -> Iterator[str]:
     """The lineage in sentences, each with the value that it led to and where the rule stands in QEMU."""
     yield "  How it came to be"
     if view.ended is not None:
         yield "    KVM lists it and does not read it. QEMU ends, saying:"
         yield from wrapped(view.ended.text, "      ", "        ")
-    values = [hexed(step.after) or "?" for step in view.lineage]
+    lineage = view.lineage if guest is None else with_guest_lineage(view.lineage, guest)
+    values = [hexed(step.after) or "?" for step in lineage]
     width = max(map(len, values), default=0)
-    for step, value in zip(view.lineage, values, strict=True):
+    for step, value in zip(lineage, values, strict=True):
         blank = " " * (width + 6)
         yield from wrapped(decision_text(step, profile), f"    {value:>{width}}  ", blank)
         yield blank + rules.RULES[step.rule].source(profile.label)

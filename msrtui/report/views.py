@@ -7,6 +7,7 @@ others can still be told.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from msrtui.catalog import decode
@@ -15,9 +16,13 @@ from msrtui.kvm.heard import Heard
 from msrtui.kvm.requests import Answerer
 from msrtui.qemu import rules
 from msrtui.qemu.conversation import negotiate
+from msrtui.qemu.cpu_request import CpuRequest
+from msrtui.qemu.filtering import guest_cpu
+from msrtui.qemu.models import Guest
 from msrtui.qemu.negotiation import Lineage, QemuExit
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.state import UNKNOWN, KvmState
+from msrtui.qemu.stops import stops
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.words import SupportedWord, is_control_word, supported_words
 from msrtui.report.sentences import decision_text
@@ -68,6 +73,17 @@ class WordView(NamedTuple):
         return () if self.supported is None else self.supported.lineage
 
 
+class GuestView(NamedTuple):
+    """What a guest of one ``-cpu`` gets: ``cpu`` as it was written, ``words`` by FEAT_ name.
+
+    ``last_words`` are QEMU's where it would end: without any word before there is a CPU, else because of this one.
+    """
+
+    cpu: str = "host"
+    words: Guest = MappingProxyType({})
+    last_words: str | None = None
+
+
 def view_host(source_name: str, profile: QemuProfile, answerer: Answerer) -> HostView:
     """Hold the conversation up to the words.
 
@@ -98,6 +114,19 @@ def _view_word(view: HostView, word: FeatureWord) -> WordView:
     except QemuExit as end:
         return WordView(word, None, end)
     return WordView(word, done[word.name], None)
+
+
+def view_guest(view: HostView, request: CpuRequest) -> GuestView:
+    """The guest of ``request``; every word is read for it, as one may follow from another."""
+    if view.ended is not None:
+        return GuestView(request.text)
+    try:
+        every = conclude(supported_words(view.state), view.answerer)
+    except QemuExit as end:
+        return GuestView(request.text, last_words=end.text)
+    cpu = guest_cpu(view.state, every, request)
+    stop = conclude(stops(view.state, every, cpu), view.answerer)
+    return GuestView(request.text, cpu.words, cpu.refused if stop is None else stop.text)
 
 
 def kvm_bits(word: FeatureWord, kvm: int | None) -> int | None:

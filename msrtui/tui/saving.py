@@ -10,8 +10,8 @@ from msrtui.errors import BadRequest
 from msrtui.kvm.requests import reading_of
 from msrtui.lines import Line
 from msrtui.qemu.why import reason
-from msrtui.report.get import get_document, view_heard_msr
-from msrtui.report.shape import hexed
+from msrtui.report.get import get_document
+from msrtui.report.msr import view_heard_msr
 from msrtui.report.trace import event_document
 from msrtui.report.views import WordView
 from msrtui.report.why import reason_document
@@ -93,7 +93,5 @@ def _msr(session: Session, index: int) -> dict[str, Any]:
     listed, query = lists.in_feature_list(index), session.queries.get(index)
     asked = reading_of(query.reply) if query is not None and not listed else None
     reading = session.reading(index) if listed else None
-    view = view_heard_msr(index, qemu, state, lists, reading, asked=asked, about=session.source.about)
-    guest = state.guest.get(view.word.word.name) if view.word is not None else None
-    known = guest is not None and view.word is not None and not view.word.unknown
-    return {**get_document(session.source.name, qemu, view), "guest": hexed(guest.value) if guest and known else None}
+    view = view_heard_msr(index, qemu, state, lists, reading, cpu=session.cpu, asked=asked, about=session.source.about)
+    return get_document(session.source.name, qemu, view)

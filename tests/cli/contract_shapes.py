@@ -173,11 +173,13 @@ GET = (
     *("index", "names", "in_index_list", "in_feature_list", "branch", "status", "errno"),
     *("kvm", "supported", "migratable", "word", "flag", "fields", "lineage"),
 )
+MORE_OF_GET = ("guest", "cpu", "guest_lineage", "absent")
+"""More than the contract asks for."""
 ABSENT = ("list", "array", "kernel", "rule", "decided", "remedy", "certainty")
 
 
 def check_get(document: Any, source: str, index: int, qemu: str = "7.2") -> None:
-    top(keys(document, *GET, "absent"), source, qemu)  # "absent" is more than the contract asks for
+    top(keys(document, *GET, *MORE_OF_GET), source, qemu)
     assert document["index"] == hex(index)
     check_names(document["names"])
     is_flag(document["in_index_list"])
@@ -187,8 +189,9 @@ def check_get(document: Any, source: str, index: int, qemu: str = "7.2") -> None
     assert (document["branch"] == "asked") == document["in_feature_list"]
     assert (document["errno"] is not None) == (document["status"] == "error")
     assert (document["kvm"] is not None) == (document["status"] == "ok")
-    for layer in ("kvm", "supported", "migratable"):
+    for layer in ("kvm", "supported", "migratable", "guest"):
         is_hex_or_null(document[layer])
+    is_text(document["cpu"])
     is_text_or_null(document["word"])
     is_text_or_null(document["flag"])
     for field in document["fields"]:
@@ -198,6 +201,7 @@ def check_get(document: Any, source: str, index: int, qemu: str = "7.2") -> None
         is_hex(field["value"])
         assert isinstance(field["text"], str)
     check_lineage(document["lineage"], qemu)
+    check_lineage(document["guest_lineage"], qemu)
     lacking = [name for name in ("index", "feature") if not document[f"in_{name}_list"]]
     assert [absence["list"] for absence in document["absent"]] == lacking
     for absence in document["absent"]:
@@ -209,6 +213,7 @@ def check_get(document: Any, source: str, index: int, qemu: str = "7.2") -> None
             is_text_or_null(absence[name])
     if document["word"] is None:
         assert (document["supported"], document["migratable"], document["lineage"]) == (None, None, [])
+        assert (document["guest"], document["guest_lineage"]) == (None, [])
 
 
 def check_words(document: Any, source: str, qemu: str = "7.2") -> None:

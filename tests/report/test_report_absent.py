@@ -28,7 +28,8 @@ from msrtui.report.absent import (
     sentences,
     worth_telling,
 )
-from msrtui.report.get import get_document, get_text, view_msr
+from msrtui.report.get import get_document, get_text
+from msrtui.report.msr import view_msr
 from msrtui.report.views import HostView, view_host
 from msrtui.snapshot.model import About
 from msrtui.snapshot.sources import open_source

@@ -10,22 +10,31 @@ from hosts_in_hand import EPYC, NOWHERE, SKYLAKE, Listening, recording
 from msrtui.kvm.abi import Cap
 from msrtui.kvm.recorded import RecordedHost, RecordedMsr, RecordedTable, Recording
 from msrtui.kvm.requests import GetMsrs
+from msrtui.qemu.conversation import negotiate
+from msrtui.qemu.cpu_request import parse
 from msrtui.qemu.profile import QemuProfile
-from msrtui.report.get import get_document, get_text, view_msr
+from msrtui.report.get import get_document, get_text
+from msrtui.report.msr import MsrView, view_msr
 from msrtui.report.views import view_host
+from msrtui.transcript.stepper import run
 
 QEMU = QemuProfile("7.2")
+NEWER = QemuProfile("10.2")
 ENOMEM = 12
 
 
-def get(said: Recording, index: int, *, ask: bool = False) -> dict[str, Any]:
-    host = view_host("here", QEMU, RecordedHost(said))
-    return get_document("here", QEMU, view_msr(index, QEMU, host, ask=ask))
+def view(said: Recording, index: int, qemu: QemuProfile, cpu: str, *, ask: bool) -> MsrView:
+    return view_msr(index, qemu, view_host("here", qemu, RecordedHost(said)), parse(cpu, qemu), ask=ask)
 
 
-def text(said: Recording, index: int, *, ask: bool = False) -> str:
-    host = view_host("here", QEMU, RecordedHost(said))
-    return get_text("here", NOWHERE, QEMU, view_msr(index, QEMU, host, ask=ask))
+def get(
+    said: Recording, index: int, *, qemu: QemuProfile = QEMU, cpu: str = "host", ask: bool = False
+) -> dict[str, Any]:
+    return get_document("here", qemu, view(said, index, qemu, cpu, ask=ask))
+
+
+def text(said: Recording, index: int, *, qemu: QemuProfile = QEMU, cpu: str = "host", ask: bool = False) -> str:
+    return get_text("here", NOWHERE, qemu, view(said, index, qemu, cpu, ask=ask))
 
 
 def test_arch_capabilities_keeps_only_what_has_a_name() -> None:
@@ -121,9 +130,10 @@ def test_every_set_bit_has_a_row_and_numbers_are_shown_as_fields() -> None:
 def test_kvm_is_not_asked_for_what_it_does_not_list() -> None:
     kvm = Listening(recording(EPYC))
     host = view_host("here", QEMU, kvm)
-    for index in (0x174, 0xCF, 0xC0000080, 0x480):
+    unlisted = {0x174, 0xCF, 0xC0000080, 0x480}
+    for index in unlisted:
         view_msr(index, QEMU, host)
-    assert not [request for request in kvm.asked if isinstance(request, GetMsrs)]
+    assert not [each for each in kvm.asked if isinstance(each, GetMsrs) and unlisted & set(each.indices)]
 
 
 def test_ask_asks_and_says_what_the_answer_is_worth() -> None:
@@ -143,5 +153,64 @@ def test_ask_is_not_repeated_for_what_is_listed() -> None:
 def test_the_text_tells_the_layers_apart() -> None:
     lines = text(recording(EPYC), 0x10A).splitlines()
     assert any(line.split() == ["26", "GDS_NO", "1", "1", "-"] for line in lines)
-    assert any(line.split() == ["0", "rdctl-no", "1", "1", "1"] for line in lines)
+    assert any(line.split() == ["0", "rdctl-no", "1", "1", "1", "1"] for line in lines)
     assert any("0x4000_0000_0c00_0069" in line for line in lines)
+
+
+# --- the guest ---------------------------------------------------------------------------------------------------
+def test_the_guest_has_not_what_is_migratable_where_the_bit_that_says_so_is_hidden() -> None:
+    found = get(recording(EPYC), 0x10A, qemu=NEWER)
+    assert (found["migratable"], found["guest"], found["cpu"]) == ("0x400000000c000069", "0x0", "host")
+    assert [(step["rule"], step["after"]) for step in found["guest_lineage"]] == [("dependency", "0x0")]
+    shown = text(recording(EPYC), 0x10A, qemu=NEWER)
+    assert "0x0000_0000_0000_0000  -cpu host: arch-capabilities off" in shown
+    assert any(line.split() == ["26", "gds-no", "1", "1", "1", "-"] for line in shown.splitlines())
+    assert shown.index("How it came to be") < shown.index("arch-capabilities is off, and they depend on it")
+
+
+def test_the_guest_is_that_of_the_cpu_asked_for() -> None:
+    cpu = "Skylake-Server-v4,+vmx-eptad"
+    host, model = (get(recording(SKYLAKE), 0x48C, qemu=NEWER, cpu=name) for name in ("host", cpu))
+    assert (host["cpu"], model["cpu"]) == ("host", cpu)
+    assert host["guest"] != model["guest"]
+    assert host["supported"] == model["supported"]
+    assert "model" in {step["rule"] for step in model["guest_lineage"]}
+    assert f"-cpu {cpu}" in text(recording(SKYLAKE), 0x48C, qemu=NEWER, cpu=cpu)
+
+
+@pytest.mark.parametrize("name", [EPYC, SKYLAKE])
+@pytest.mark.parametrize("cpu", ["host", "max,-arch-capabilities", "Skylake-Server-v4", "EPYC-v3"])
+@pytest.mark.parametrize("qemu", [QEMU, NEWER])
+def test_the_guests_value_is_that_of_the_whole_conversation(name: str, cpu: str, qemu: QemuProfile) -> None:
+    outcome = run(negotiate(qemu, cpu=parse(cpu, qemu)), RecordedHost(recording(name))).outcome
+    assert outcome is not None
+    for word in qemu.tables.words:
+        if word.kind == "msr":
+            value = outcome.guest[word.name].value
+            assert get(recording(name), word.index, qemu=qemu, cpu=cpu)["guest"] == (
+                None if value is None else hex(value)
+            )
+
+
+def test_a_word_that_ends_qemu_leaves_the_guest_of_another_word_unknown_and_says_so() -> None:
+    said = recording(SKYLAKE)
+    said = recording(SKYLAKE, msrs={**said.msrs, 0x480: RecordedMsr(0)})
+    assert get(said, 0x10A)["guest"] is None
+    shown = text(said, 0x10A)
+    assert "This QEMU would end before it has a CPU, saying" in shown
+    assert "guest       not known" in shown
+
+
+def test_a_cpu_that_qemu_refuses_is_told() -> None:
+    shown = text(recording(EPYC), 0x10A, qemu=NEWER, cpu="Skylake-Server-v4,enforce")
+    assert "This QEMU would not start with -cpu Skylake-Server-v4,enforce, saying" in shown
+
+
+def test_only_a_feature_words_msr_makes_a_guest_worth_asking_for() -> None:
+    for index, more in ((0x8B, False), (0x10A, True)):
+        kvm = Listening(recording(SKYLAKE))
+        host = view_host("here", NEWER, kvm)
+        view_msr(index, NEWER, host)
+        asked = {found for request in kvm.asked if isinstance(request, GetMsrs) for found in request.indices}
+        assert index in asked
+        assert (len(asked) > 1) is more
