@@ -43,7 +43,7 @@ def trace_document(source_name: str, profile: QemuProfile, stepper: Stepper) -> 
 
 
 def event_document(event: Event, profile: QemuProfile) -> dict[str, Any]:
-    """One event. Those of the phase ``words`` say which word and branch too."""
+    """One event. Those of a feature word say which, and those of its reading the branch that it takes."""
     document = {
         "n": event.n,
         "phase": event.phase,
@@ -59,8 +59,9 @@ def event_document(event: Event, profile: QemuProfile) -> dict[str, Any]:
         "rule": event.decision.rule if event.decision else None,
         "text": event_text(event, profile),
     }
-    if event.phase == "words":
+    if event.word is not None:
         document["word"] = event.word
+    if event.branch is not None:
         document["branch"] = event.branch
     return document
 

@@ -72,8 +72,12 @@ def check_trace(document: Any, source: str, qemu: str = "7.2") -> None:
     assert "end" not in kinds[:-1]
 
 
+WORD_OF_EVENT = {"words": ("word", "branch"), "guest": ("word",)}
+"""The phases whose events are about a feature word, and what they say of it."""
+
+
 def check_event(event: Any) -> None:
-    keys(event, *EVENT, *(("word", "branch") if event["phase"] == "words" else ()))
+    keys(event, *EVENT, *WORD_OF_EVENT.get(event["phase"], ()))
     is_number(event["n"])
     one_of(event["phase"], *(phase.id for phase in PHASES))
     is_text(event["function"])
@@ -94,8 +98,9 @@ def check_event(event: Any) -> None:
         assert [event[key] for key in ("request", "result", "errno", "reply")] == [None] * 4
         assert (event["rule"] is None) == (event["kind"] == "end")
         is_text_or_null(event["rule"])
-    if event["phase"] == "words":
+    if event["phase"] in WORD_OF_EVENT:
         assert event["word"].startswith("FEAT_")
+    if event["phase"] == "words":
         one_of(event["branch"], "CPUID_FEATURE_WORD", "MSR_FEATURE_WORD")
 
 

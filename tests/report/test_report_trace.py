@@ -10,6 +10,7 @@ from hosts_in_hand import EPYC, NOWHERE, recording
 from msrtui.kvm.abi import EINVAL, Cap
 from msrtui.kvm.recorded import RecordedHost, RecordedList, RecordedMsr, Recording
 from msrtui.qemu.conversation import negotiate
+from msrtui.qemu.models import GUEST_WORD
 from msrtui.qemu.profile import QemuProfile
 from msrtui.report.trace import trace_document, trace_text
 from msrtui.transcript.stepper import Stepper, run
@@ -52,6 +53,12 @@ def test_a_value_and_its_index_are_hex_strings() -> None:
     (event,) = [e for e in of_ioctl(events(recording(EPYC)), "KVM_GET_MSRS") if e["request"] == {"indices": ["0x10a"]}]
     assert (event["result"], event["reply"]) == (1, {"values": ["0x400000000c000069"]})
     assert (event["word"], event["branch"]) == ("FEAT_ARCH_CAPABILITIES", "MSR_FEATURE_WORD")
+
+
+def test_an_event_of_the_guest_says_which_word_it_is_about() -> None:
+    gives = {e["word"]: e["text"] for e in events(recording(EPYC)) if e["rule"] == GUEST_WORD}
+    assert set(gives) == {word.name for word in QEMU.tables.words}
+    assert all("branch" not in event for event in events(recording(EPYC)) if event["phase"] == "guest")
 
 
 def test_a_step_on_a_vm_has_no_answer() -> None:
