@@ -51,7 +51,7 @@ class _Guest:
 def run(arguments: list[str]) -> int:
     """Print the features, or why one is what it is; 1 where QEMU would not start. Raises MsrtuiError."""
     options = parser().parse_args(arguments)
-    versions, profiles = profiles_from(options)
+    versions, profiles = profiles_from(options, side_by_side=options.why is not None)
     for profile in profiles:
         _check(options.cpu, options.why, profile)
     watching = Watching(source_from(options))

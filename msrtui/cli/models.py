@@ -24,7 +24,7 @@ def parser() -> Parser:
 def run(arguments: list[str]) -> int:
     """Print the models; 1 where QEMU would end before. Raises MsrtuiError where there is no KVM to ask."""
     options = parser().parse_args(arguments)
-    versions, profiles = profiles_from(options)
+    versions, profiles = profiles_from(options, side_by_side=False)
     watching = Watching(source_from(options))
     source = watching.source
 

@@ -114,15 +114,18 @@ def profile_from(options: argparse.Namespace) -> QemuProfile:
     return _profile(options, versions.label)
 
 
-def profiles_from(options: argparse.Namespace) -> tuple[Versions, tuple[QemuProfile, ...]]:
+def profiles_from(
+    options: argparse.Namespace, *, side_by_side: bool = True
+) -> tuple[Versions, tuple[QemuProfile, ...]]:
     """The version that the options name, and its profile, or those of both its neighbours.
 
-    Raises BadRequest where there is neither. That there are two is said on standard error.
+    ``side_by_side``: whether the command's text has both then; its ``--json`` has what they agree on. Raises
+    BadRequest where there is neither. That there are two is said on standard error.
     """
     versions = _versions_from(options)
     profiles = tuple(_profile(options, label) for label in versions.profiles)
     if not versions.sure:
-        note(versions.warning)
+        note(versions.warning(side_by_side=side_by_side and not options.json))
     return versions, profiles
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from msrtui.report.shape import wrapped
-
 _IDENTITY = ("index", "bit")
 """A list whose items have one of these is a table by it; the other lists are what they are item by item."""
 
@@ -26,14 +24,23 @@ class Versions(NamedTuple):
         """Whether the version has a profile of its own."""
         return len(self.profiles) == 1
 
-    @property
-    def warning(self) -> str:
-        """What to say about a version that has none."""
+    def warning(self, *, side_by_side: bool) -> str:
+        """What to say about a version that has none; ``side_by_side``: both neighbours are shown, not what they share.
+
+        It is for standard error: what is printed says no more than by whom it was read.
+        """
         lower, upper = self.profiles
-        return (
-            f"There is no profile for QEMU {self.label}, which lies between {lower} and {upper}: what these two agree "
-            "on is given, the rest is not known."
+        shown = (
+            "each is shown for itself, and where they differ it is not known what this version does"
+            if side_by_side
+            else "what these two agree on is given, the rest is not known"
         )
+        return f"There is no profile for QEMU {self.label}, which lies between {lower} and {upper}: {shown}."
+
+    @property
+    def agreed(self) -> str:
+        """The heading of what both neighbours agree on."""
+        return f"What {' and '.join(self.profiles)} agree on"
 
 
 def one_document(versions: Versions, documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -50,8 +57,8 @@ def one_text(versions: Versions, texts: Sequence[str]) -> str:
     """The text for a version: both neighbours', one after the other."""
     if versions.sure:
         return texts[0]
-    said = "\n".join(wrapped(versions.warning))
-    return "\n".join((f"QEMU {versions.label}, as both of its neighbours see it\n{said}\n", *texts))
+    lower, upper = versions.profiles
+    return "\n".join((f"QEMU {versions.label}, by its neighbours: first as {lower} has it, then {upper}\n", *texts))
 
 
 def merge(one: Any, other: Any) -> Any:

@@ -178,7 +178,7 @@ def _agreed(versions: Versions, views: Sequence[FeaturesView]) -> FeaturesView:
 def _lines(source_name: str, about: About, versions: Versions, view: FeaturesView) -> Iterator[str]:
     yield from heading_lines(source_name, about, view.profile)
     if not versions.sure:
-        yield from wrapped(versions.warning)
+        yield versions.agreed
     named = {name: on for name, on in view.on.items() if name not in view.aliases}
     on = [name for name, value in named.items() if value]
     unknown = [name for name, value in named.items() if value is None]

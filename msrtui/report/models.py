@@ -95,7 +95,7 @@ def agreed(views: Sequence[Sequence[ModelView]]) -> list[ModelView]:
 def _lines(heading: list[str], versions: Versions, views: Sequence[ModelView], every: bool) -> Iterator[str]:
     yield from heading
     if not versions.sure:
-        yield from wrapped(versions.warning)
+        yield versions.agreed
     runs = [view for view in views if view.runnable]
     lacking = [view for view in views if view.runnable is False]
     unknown = [view for view in views if view.runnable is None]

@@ -107,10 +107,14 @@ def agrees(merged: Any, one: Any, other: Any) -> None:
 def test_text_between_two_profiles_says_so(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, EPYC, "--qemu", "9.2"]) == 0
     out, err = capsys.readouterr()
-    one_sentence(err)
+    sentence = one_sentence(err)
+    assert "no profile for QEMU 9.2" in sentence
     assert out.startswith("QEMU 9.2")
     assert "8.2" in out
     assert "10.0" in out
+    assert "no profile" not in out, "it is said once"
+    both = "QEMU 8.2 on " in out and "QEMU 10.0 on " in out
+    assert ("each is shown for itself" in sentence, "agree on is given" in sentence) == (both, not both)
 
 
 def test_the_word_that_both_see_alike_is_given(capsys: pytest.CaptureFixture[str]) -> None:
