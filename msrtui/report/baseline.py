@@ -108,11 +108,12 @@ def _model_text(found: Baseline) -> str:
         if not chosen.missing:
             return f"Model: {name}, as was asked for; it runs whole on {hosts}."
         return f"Model: {name}, as was asked for; of its features {chosen.missing} are not there on {hosts}."
+    every = f"{found.considered} models, each version counted once,"
     if not chosen.missing:
         how = "runs" if found.whole == 1 else "run"
         least = "" if found.whole == 1 else "; of these it needs the fewest changes"
-        return f"Model: {name}. {found.whole} of {found.considered} models {how} whole on {hosts}{least}."
-    return f"Model: {name}. None of {found.considered} models runs whole on {hosts}; of this one the least is lacking."
+        return f"Model: {name}. {found.whole} of {every} {how} whole on {hosts}{least}."
+    return f"Model: {name}. None of {every} runs whole on {hosts}; of this one the least is lacking."
 
 
 def _aliases(named: Named) -> list[str]:

@@ -99,7 +99,7 @@ def _lines(heading: list[str], versions: Versions, views: Sequence[ModelView], e
     runs = [view for view in views if view.runnable]
     lacking = [view for view in views if view.runnable is False]
     unknown = [view for view in views if view.runnable is None]
-    yield f"{len(runs)} of {len(views)} CPU models run here with all that they have"
+    yield f"{len(runs)} of {len(views)} names of CPU models run here with all that they have"
     if runs:
         yield ""
         yield from _by_family(runs)

@@ -226,7 +226,7 @@ def test_the_nearest_models_come_first_and_all_are_there() -> None:
             assert counts == sorted(counts)
     families = {each.family for each in models if each.runnable is False}
     assert sum(line[:4].strip().isdigit() for line in brief.splitlines()) == len(families)
-    assert "45 of 132 CPU models run here" in brief
+    assert "45 of 132 names of CPU models run here" in brief
     lacking = {name for each in models for name in each.unavailable or ()}
     assert lacking <= set(every.split())
     assert "and" in brief.split()
