@@ -7,7 +7,7 @@ import it, and it imports none of them.
 
 from msrtui.catalog.arrays import Entry, Placement, kernel_entries, known_kernels, place
 from msrtui.catalog.fields import DecodedField, Field, MsrLayout, bit_name, decode, layout_of
-from msrtui.catalog.names import UnknownMsr, find_msr, known_msrs, names_of, short_name
+from msrtui.catalog.names import UnknownMsr, find_msr, known_msrs, names_of, other_names_on, short_name
 
 __all__ = [
     "DecodedField",
@@ -24,6 +24,7 @@ __all__ = [
     "known_msrs",
     "layout_of",
     "names_of",
+    "other_names_on",
     "place",
     "short_name",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TypedDict
 
+from msrtui.catalog.makers import Maker
 from msrtui.catalog.tables import load_table
 
 _INDEX_LIMIT = 1 << 32  # RDMSR takes the index in ECX
@@ -60,6 +61,28 @@ def names_of(index: int) -> tuple[str, ...]:
             number, which = divmod(index - first, len(run["symbols"]))
             return tuple(template.format(n=number) for template in run["symbols"][which])
     return ()
+
+
+_OF_A_KIND: dict[str, Maker | None] = {
+    "MSR_IDT_": None,
+    "MSR_K6_": None,
+    "MSR_GEODE_": None,
+    "MSR_AMD64_": "amd",
+    "MSR_P4_": "intel",
+    "MSR_P6_": "intel",
+    "MSR_ATOM_": "intel",
+}
+"""Whose CPUs call a register so, by how a symbol begins; None: CPUs that have neither VMX nor SVM, and so no KVM."""
+
+
+def other_names_on(index: int, maker: Maker | None) -> tuple[str, ...]:
+    """Return the symbols of the MSR ``index`` but the one to show, less those of CPUs that the host's cannot be.
+
+    ``maker`` is whose kind of CPU it is (``catalog.makers``), None where that is not known.
+    """
+    here = ("intel", "amd") if maker is None else (maker,)
+    elsewhere = tuple(start for start, owner in _OF_A_KIND.items() if owner not in here)
+    return tuple(symbol for symbol in names_of(index)[1:] if not symbol.startswith(elsewhere))
 
 
 def short_name(index: int) -> str:

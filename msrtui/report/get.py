@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from msrtui.catalog import DecodedField, decode, names_of, short_name
+from msrtui.catalog import DecodedField, decode, names_of, other_names_on, short_name
 from msrtui.kvm import abi
 from msrtui.kvm.collector import plain
 from msrtui.kvm.requests import MsrReading
@@ -126,9 +126,9 @@ def _head(profile: QemuProfile, view: MsrView) -> Iterator[str]:
     lists = view.lists
     word = view.word.word.name if view.word is not None else ""
     yield f"MSR {view.msr:#x}  {short_name(view.msr)}  {word}".rstrip()
-    names = names_of(view.msr)
-    if len(names) > 1:
-        yield from wrapped(" ".join(names), "  also  ", "        ")
+    others = other_names_on(view.msr, view.maker)
+    if others:
+        yield from wrapped(" ".join((*names_of(view.msr)[:1], *others)), "  also  ", "        ")
     yield ""
     use, flag = use_of(profile, view.msr)
     listed = lists.in_index_list(view.msr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from msrtui.catalog.makers import Maker
 from msrtui.explain.absent import Absence, absences
 from msrtui.explain.evidence import evidence_at, evidence_of
 from msrtui.kvm.readings import MsrReading, read_feature_msrs, reading_of
@@ -26,7 +27,7 @@ class MsrView(NamedTuple):
     KVM_GET_MSRS gave, None where KVM does not list it as a feature MSR or that is not known. ``word`` is the
     feature word that stands on it, if one does. ``asked`` is the answer to a question that QEMU would not put.
     ``absent`` says for each list that lacks the MSR why. ``guest`` is what one ``-cpu`` gets, with no words where
-    the MSR has none.
+    the MSR has none; ``maker`` whose kind of CPU it is, where KVM's CPUID says that.
     """
 
     msr: int
@@ -39,6 +40,7 @@ class MsrView(NamedTuple):
     absent: tuple[Absence, ...] = ()
     ended: QemuExit | None = None
     guest: GuestView = GuestView()
+    maker: Maker | None = None
 
     @property
     def status(self) -> str:
@@ -93,7 +95,8 @@ def view_msr(
         guest = view_guest(host, request) if word is not None else GuestView(request.text)
         asked = reading_of(host.answerer.ask(GetMsrs((index,)))) if ask and not listed else None
         found = evidence_of(about or About(), lists, host.state, host.answerer, index)
-    return _msr_view(index, profile, lists, reading, view, asked, absences(index, found), host.ended, guest)
+    made = _msr_view(index, profile, lists, reading, view, asked, absences(index, found), host.ended, guest)
+    return made._replace(maker=found.cpu_vendor)
 
 
 def view_heard_msr(

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msrtui.catalog.names import UnknownMsr, find_msr, names_of, short_name
+from msrtui.catalog.makers import Maker
+from msrtui.catalog.names import UnknownMsr, find_msr, names_of, other_names_on, short_name
 
 # runs of registers with computed symbols, and where single symbols are dense
 NAMED = [
@@ -254,3 +255,24 @@ def test_any_text_gives_an_index_or_that_one_error(text: str) -> None:
     else:
         assert str(error).isprintable()
         assert all(short_name(find_msr(name)) == name for name in error.nearest)
+
+
+@pytest.mark.parametrize(
+    ("index", "maker", "others"),
+    [
+        (0x10A, "amd", ()),
+        (0x10A, None, ()),
+        (0x8B, "amd", ("MSR_AMD64_PATCH_LEVEL",)),
+        (0x8B, None, ("MSR_AMD64_PATCH_LEVEL",)),
+        (0x8B, "intel", ()),
+        (0x3E0, "intel", ("MSR_P4_CRU_ESCR4",)),
+        (0x3E0, "amd", ()),
+        (0x186, "amd", ("MSR_IA32_MCG_EBP",)),
+        (0xC0000082, "amd", ()),
+        (0x174, "amd", ()),
+    ],
+)
+def test_a_host_is_told_no_name_of_a_cpu_that_it_cannot_be(
+    index: int, maker: Maker | None, others: tuple[str, ...]
+) -> None:
+    assert other_names_on(index, maker) == others

@@ -157,6 +157,13 @@ def test_the_text_tells_the_layers_apart() -> None:
     assert any("0x4000_0000_0c00_0069" in line for line in lines)
 
 
+def test_the_text_leaves_out_what_another_makers_cpus_call_it_and_json_does_not() -> None:
+    assert "MSR_IDT_FCR4" not in text(recording(EPYC), 0x10A)
+    assert "MSR_AMD64_PATCH_LEVEL" in text(recording(EPYC), 0x8B)
+    assert "MSR_AMD64_PATCH_LEVEL" not in text(recording(SKYLAKE), 0x8B)
+    assert get(recording(SKYLAKE), 0x8B)["names"] == ["MSR_IA32_UCODE_REV", "MSR_AMD64_PATCH_LEVEL"]
+
+
 # --- the guest ---------------------------------------------------------------------------------------------------
 def test_the_guest_has_not_what_is_migratable_where_the_bit_that_says_so_is_hidden() -> None:
     found = get(recording(EPYC), 0x10A, qemu=NEWER)
