@@ -14,6 +14,7 @@ from msrtui.kvm.collector import plain
 SIZE_LIMIT = 32 * 1024 * 1024
 """Bytes of a log: 200,000 lines."""
 
+_GIVE = "Give a message in quotes, a log's path, or - and a log on standard input."
 _EPILOG = """MESSAGE is the message itself or any text that holds it, the path of a log, or - for standard input:
   msrtui explain 'failed to set MSR 0x48b to 0x1582e00000000' intel-skylake-bochs-linux6.12
   journalctl -b | msrtui explain - live
@@ -55,6 +56,8 @@ def run(arguments: list[str]) -> int:
         raise BadRequest("SOURCE and --on are the same: give one of them.")
     wanted = options.on if options.on is not None else options.source
     text = _text(options.message)
+    if not text.strip():
+        raise BadRequest(f"There is no text to explain. {_GIVE}")
     profile = profile_from(options)
 
     from msrtui.explain.diagnosis import explain
@@ -90,7 +93,7 @@ def _watching(wanted: str) -> Watching | None:
 def _text(message: str | None) -> str:
     """The text to explain. Raises BadRequest and BadSource."""
     if message is None and (sys.stdin is None or sys.stdin.isatty()):
-        raise BadRequest("Give a message in quotes, a log's path, or - and a log on standard input.")
+        raise BadRequest(_GIVE)
     if message in (None, "-"):
         data = _read(None)
     elif message is not None and len(message) < 4096 and "\n" not in message and os.path.isfile(message):  # noqa: PTH113

@@ -101,8 +101,15 @@ def test_a_log_comes_from_a_file_or_standard_input_and_may_be_long_and_binary(tm
         assert (done.returncode, done.stderr) == (0, b"")
         assert b"KVM refused 0x1582e00000000 for MSR 0x48b" in done.stdout
         assert b"\x1b" not in done.stdout
-    empty = msrtui(["explain"], stdin=b"")
-    assert empty.returncode == 1
+
+
+@pytest.mark.parametrize("text", [b"", b" \n\t\n"])
+def test_an_empty_text_is_no_unknown_message(text: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "empty.log"
+    path.write_bytes(text)
+    for done in (msrtui(["explain"], stdin=text), msrtui(["explain", str(path)]), msrtui(["explain", text.decode()])):
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert "no text to explain" in one_sentence(done.stderr.decode())
 
 
 def test_a_log_of_another_encoding_is_read(tmp_path: Path) -> None:
