@@ -11,6 +11,7 @@ from msrtui.cli.output import note, say, say_json
 from msrtui.cli.watching import Watching
 from msrtui.errors import BadRequest
 from msrtui.qemu.profile import DEFAULT_VERSION
+from msrtui.snapshot.sources import may_be_source, no_such_source
 
 if TYPE_CHECKING:
     from msrtui.compare.differences import Difference
@@ -64,6 +65,9 @@ def run(arguments: list[str]) -> int:
 
     if fleet.is_fleet(options.sources) and not options.drift:
         return fleet.run(options)
+    for text in options.sources:
+        if not may_be_source(text):
+            raise no_such_source(text)
     if options.csv:
         raise BadRequest("--csv is a table of many hosts: give a folder of snapshots, or a pattern in quotes.")
     labels = options.qemu or [DEFAULT_VERSION]

@@ -96,6 +96,8 @@ def no_such_source(text: str, commands: Collection[str] = ()) -> BadSource:
     names = [*commands, *resources.bundled_hosts()]
     holding = [name for name in names if len(word) > 2 and word in name]
     near = list(dict.fromkeys([*holding, *get_close_matches(word, names, 3, 0.5)]))[:3]
+    if text.endswith("/"):
+        return BadSource(f"There is no folder called {plain(text)}; msrtui hosts lists the bundled hosts.")
     instead = "msrtui --help lists the commands, msrtui hosts the hosts" if commands else "msrtui hosts lists them"
     hint = f"near it: {', '.join(near)}" if near else instead
     kinds = "no file, command or bundled host" if commands else "no file and no bundled host"

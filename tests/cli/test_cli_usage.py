@@ -259,3 +259,13 @@ def test_a_wrong_value_is_repeated_only_as_far_as_it_can_be_read(
 @pytest.mark.parametrize("option", ["--qemu", "--machine", "--irqchip"])
 def test_two_dashes_are_no_value_of_an_option(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert fails(capsys, "get", "0x10a", EPYC, f"{option}=--")
+
+
+@pytest.mark.parametrize("others", [[], [EPYC], [EPYC, "--drift"], ["--csv"]])
+@pytest.mark.parametrize(
+    ("name", "said"), [("nosuchdir/", "no folder called nosuchdir/"), ("nosuch", "called nosuch;")]
+)
+def test_diff_says_first_which_source_is_not_there(
+    name: str, said: str, others: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in fails(capsys, "diff", name, *others)
