@@ -34,8 +34,10 @@ def add_app(
     )
 
 
-def checked(options: Namespace) -> list[QemuProfile]:
+def checked(options: Namespace, *, command: bool = False) -> list[QemuProfile]:
     """The QEMU that reads all, or two: the first reads the first source, the second the others.
+
+    ``command``: a command was named, and no other can be meant.
 
     Raises BadRequest or BadSource where there is no such QEMU or ``-cpu``, or a SOURCE can be none. Opens nothing.
     """
@@ -51,6 +53,8 @@ def checked(options: Namespace) -> list[QemuProfile]:
     for text in options.sources:
         if text in COMMANDS:
             raise BadRequest(f"A command comes first, its options after it: msrtui {text} …")
+        if command and not may_be_source(text):
+            raise no_such_source(text)
         meant(text)
     return profiles
 

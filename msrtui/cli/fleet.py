@@ -119,7 +119,9 @@ def _paths(sources: Sequence[str]) -> list[str]:
         else:
             raise BadSource(f"{plain(text)} is no file; many are compared as files, folders and bundled hosts only.")
     if not paths:
-        raise BadSource("There is no snapshot (*.json) in there; msrtui capture -o FOLDER/ makes one.")
+        raise BadSource(
+            f"There is no snapshot (*.json) in {plain(' '.join(sources))}; msrtui capture -o FOLDER/ makes one."
+        )
     return list(paths)
 
 

@@ -64,5 +64,7 @@ def _files(paths: list[str]) -> list[str]:
             raise BadSource(f"{plain(path)} cannot be listed: {error.strerror}.") from None
         found += sorted(inside)
     if not found:
-        raise BadSource("There is no snapshot (*.json) in there; msrtui capture -o FOLDER/ makes one.")
+        raise BadSource(
+            f"There is no snapshot (*.json) in {plain(' '.join(paths))}; msrtui capture -o FOLDER/ makes one."
+        )
     return found

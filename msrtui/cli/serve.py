@@ -80,7 +80,7 @@ def _explorer(options: Namespace) -> list[str]:
     """What opens the app in a window. Each opens its sources anew: what cannot be told there is raised here."""
     from msrtui.snapshot.sources import open_source, require_kvm
 
-    profiles = checked(options)
+    profiles = checked(options, command=True)
     options.sources = options.sources or [bundled_hosts()[0]]
     for text in options.sources:
         source = open_source(text)

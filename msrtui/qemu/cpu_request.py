@@ -93,6 +93,8 @@ def parse(text: str, profile: QemuProfile) -> CpuRequest:
     for option in options:
         if not option:
             raise BadRequest(f"There is an empty option in -cpu {typed(text)}: a comma too many.")
+        if option in ("+", "-"):
+            raise BadRequest(f"There is a {option} without a feature in -cpu {typed(text)}: name one, or take it out.")
         if option[:1] in ("+", "-"):
             prop = _property(option[1:], tables, profile)
             (plus if option[0] == "+" else minus).append(prop)

@@ -78,7 +78,10 @@ def write_whole(path: str, content: str | bytes, mode: int = 0o666) -> None:
         _replace(os.path.realpath(path), data, mode)  # a link stays a link
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
-        raise CannotWrite(f"{plain(path)} cannot be written: {reason}.") from None
+        # who is told of no such file would look for the file that is to be made
+        there = os.path.isdir(os.path.dirname(path) or ".") if isinstance(error, FileNotFoundError) else True  # noqa: PTH112, PTH120
+        instead = "" if there else "; make its folder first"
+        raise CannotWrite(f"{plain(path)} cannot be written: {reason}{instead}.") from None
 
 
 def _replace(path: str, data: bytes, mode: int) -> None:

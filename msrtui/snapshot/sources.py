@@ -67,6 +67,8 @@ def open_source(text: str | None = None) -> Source:
         return bundled_source(text)
     if not _is_there(text):
         raise no_such_source(text)
+    if os.path.isdir(text):  # noqa: PTH112
+        raise BadSource(f"{plain(text)} is a folder: name one of its files, which  msrtui hosts FOLDER  lists.")
     return _saved(text, "file", read_file(text))
 
 

@@ -196,8 +196,14 @@ def test_the_language_is_the_locales_where_none_is_wanted() -> None:
         (("article", "--export", "a.png", "--scene", "1"), "--export wants a name that ends in .svg, .txt or .cast"),
         (("article", "--export", "nosuch"), "--export wants a name that ends in .svg, .txt or .cast, or a folder"),
         (("article", "--export", "a.svg", "--scene", "1", "--theme", "pink"), "Pictures of a talk come in msrtui-dark"),
-        (("article", "--export", "/nosuch/a.txt"), "/nosuch/a.txt cannot be written: No such file or directory."),
-        (("article", "--notes", "/nosuch/a.md"), "/nosuch/a.md cannot be written: No such file or directory."),
+        (
+            ("article", "--export", "/nosuch/a.txt"),
+            "/nosuch/a.txt cannot be written: No such file or directory; make",
+        ),
+        (
+            ("article", "--notes", "/nosuch/a.md"),
+            "/nosuch/a.md cannot be written: No such file or directory; make",
+        ),
         (("article", "--export", "/dev/null/a/"), "/dev/null/a/ cannot be made: "),
     ],
 )

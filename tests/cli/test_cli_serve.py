@@ -50,6 +50,7 @@ def serve() -> Iterator[Callable[..., Serving]]:
         (["-"], "give serve a file"),
         (["ssh://host"], "nowhere over ssh"),
         (["/nowhere.json"], "no file"),
+        (["nosuch"], "There is no file and no bundled host called nosuch; msrtui hosts lists them."),
         (["trace"], "A command comes first"),
         (["--theme", "plaid"], "There is no theme plaid"),
         (["--qemu", "1.0"], "1.0"),

@@ -140,6 +140,21 @@ def test_redact_says_what_it_took_and_leaves_what_kvm_said(tmp_path: Path) -> No
     assert "nothing to take out" in one_sentence(again.stderr.decode())
 
 
+def test_redact_takes_a_bundled_host_by_name_and_says_what_is_no_host() -> None:
+    done = msrtui(["redact", "amd-pvm-linux6.18"])
+    assert (done.returncode, json.loads(done.stdout)["format"]) == (0, "msrtui-snapshot")
+    done = msrtui(["redact", "amd-pvm-linux6.1"])
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert "near it: amd-pvm-linux6.18" in one_sentence(done.stderr.decode())
+
+
+@pytest.mark.parametrize("command", ["hosts", "diff"])
+def test_a_folder_without_a_snapshot_is_named(command: str, tmp_path: Path) -> None:
+    done = msrtui([command, str(tmp_path)])
+    assert done.returncode == 2
+    assert f"no snapshot (*.json) in {tmp_path};" in one_sentence(done.stderr.decode())
+
+
 # --- collector -----------------------------------------------------------------------------------------------------
 def test_the_collector_is_the_programs_own_file_and_runs_alone(tmp_path: Path, root: Path) -> None:
     program = msrtui(["collector"]).stdout

@@ -748,7 +748,8 @@ def test_waitpkg_by_cpu_pm_needs_its_msr_in_the_index_list(label: str, listed: b
         ("host,aes=", "aes is on or off, not ."),
         ("host,check=maybe", "check is on or off, not maybe."),
         ("host,migratable=x", "migratable is on or off, not x."),
-        ("host,+", "QEMU 7.2 has no CPU feature ."),
+        ("host,+", "There is a + without a feature in -cpu host,+: name one"),
+        ("host,-,+avx", "There is a - without a feature in -cpu host,-,"),
         ("ho\x1b[31mst", "QEMU 7.2 has no CPU model ho?[31mst. Near it: host"),
     ],
 )

@@ -57,6 +57,14 @@ def test_what_is_no_regular_file_is_written_to(tmp_path: Path) -> None:
     assert stat.S_ISFIFO(fifo.stat().st_mode)
 
 
+def test_a_folder_that_is_missing_is_what_there_is_to_make(tmp_path: Path) -> None:
+    with pytest.raises(CannotWrite, match="make its folder first"):
+        write_whole(str(tmp_path / "no" / "x.json"), "")
+    with pytest.raises(CannotWrite) as refused:
+        write_whole("/proc/x.json", "")
+    assert "folder" not in str(refused.value)
+
+
 @pytest.mark.parametrize("path", ["/no/such/folder/x.json", "/dev/full", "\x00", "/proc/x.json"])
 def test_what_cannot_be_written_is_one_sentence(path: str) -> None:
     with pytest.raises(CannotWrite, match="cannot be written"):

@@ -164,6 +164,7 @@ def test_a_directory_a_device_and_a_socket_are_refused(tmp_path: Path) -> None:
         listener.bind(str(tmp_path / "socket"))
     for path in (tmp_path, Path("/dev/null"), Path("/dev/zero"), tmp_path / "socket"):
         assert _refusal(str(path)).startswith(str(path))
+    assert "is a folder: name one of its files" in _refusal(str(tmp_path))
     for device in ("/dev/null", "/dev/zero"):
         assert "is not a regular file" in _refusal(device)
 
