@@ -7,8 +7,8 @@ from typing import NamedTuple
 from msrtui.catalog.makers import Maker
 from msrtui.explain.absent import Absence, absences
 from msrtui.explain.evidence import evidence_at, evidence_of
-from msrtui.kvm.readings import MsrReading, read_feature_msrs, reading_of
-from msrtui.kvm.requests import GetMsrs
+from msrtui.kvm.readings import read_feature_msrs
+from msrtui.kvm.requests import GetMsrs, MsrReading, reading_of
 from msrtui.qemu.cpu_request import CpuRequest, parse
 from msrtui.qemu.models import GuestWord
 from msrtui.qemu.negotiation import Lineage, QemuExit

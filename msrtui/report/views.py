@@ -15,14 +15,13 @@ from msrtui.errors import KvmUnusable
 from msrtui.kvm.heard import Heard
 from msrtui.kvm.requests import Answerer
 from msrtui.qemu import rules
-from msrtui.qemu.conversation import negotiate
+from msrtui.qemu.conversation import kvm_cpu_realizefn, negotiate
 from msrtui.qemu.cpu_request import CpuRequest
 from msrtui.qemu.filtering import guest_cpu
 from msrtui.qemu.models import Guest
 from msrtui.qemu.negotiation import Lineage, QemuExit
 from msrtui.qemu.profile import QemuProfile
 from msrtui.qemu.state import UNKNOWN, KvmState
-from msrtui.qemu.stops import stops
 from msrtui.qemu.tables import FeatureWord
 from msrtui.qemu.words import SupportedWord, is_control_word, supported_words
 from msrtui.report.sentences import decision_text
@@ -125,8 +124,11 @@ def view_guest(view: HostView, request: CpuRequest) -> GuestView:
     except QemuExit as end:
         return GuestView(request.text, last_words=end.text)
     cpu = guest_cpu(view.state, every, request)
-    stop = conclude(stops(view.state, every, cpu), view.answerer)
-    return GuestView(request.text, cpu.words, cpu.refused if stop is None else stop.text)
+    try:
+        conclude(kvm_cpu_realizefn(view.state, every, cpu, None), view.answerer)
+    except QemuExit as end:
+        return GuestView(request.text, cpu.words, end.text)
+    return GuestView(request.text, cpu.words)
 
 
 def kvm_bits(word: FeatureWord, kvm: int | None) -> int | None:
