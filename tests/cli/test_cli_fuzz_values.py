@@ -54,6 +54,7 @@ PLACES = (
     ["get", "0x10a", HOST, "--qemu", "{}"],
     ["get", "0x10a", HOST, "--machine={}"],
     ["get", "0x10a", HOST, "--irqchip", "{}"],
+    ["get", "0x10a", HOST, "--cpu={}"],
     ["get", "0x10a", "{}"],
     ["get", "{}", "{}"],
     ["features", HOST, "--cpu={}"],
