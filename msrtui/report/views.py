@@ -128,7 +128,7 @@ def view_guest(view: HostView, request: CpuRequest) -> GuestView:
         conclude(kvm_cpu_realizefn(view.state, every, cpu, None), view.answerer)
     except QemuExit as end:
         return GuestView(request.text, cpu.words, end.text)
-    return GuestView(request.text, cpu.words)
+    return GuestView(request.text, cpu.words, cpu.refused)
 
 
 def kvm_bits(word: FeatureWord, kvm: int | None) -> int | None:
