@@ -160,7 +160,7 @@ def test_a_version_without_a_profile_is_what_its_neighbours_agree_on(
     assert (found["qemu"], found["between"]) == ("9.1", ["8.2", "10.0"])
     assert [row["eax"] for row in found["cpuid"]] == [hex(int(row["eax"], 16)) for row in rows_of(EPYC)]
     assert main(["decode", amd, "--qemu", "9.1"]) == 0
-    assert "QEMU 9.1, as both of its neighbours see it" in capsys.readouterr().out
+    assert "QEMU 9.1, by its neighbours: first as 8.2 has it, then 10.0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("host", [EPYC, SKYLAKE])
