@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 from msrtui.errors import BadRequest
@@ -43,11 +43,15 @@ FULL_STATE = "full-state"
 WORDS_NOT_KNOWN = "words-not-known"
 NO_VM = "no-vm"
 CPUID_REFUSED = "cpuid-refused"
+AMX_NOT_ASKED_FOR = "amx-not-asked-for"
 NOT_NATIVE = "arch-capabilities-not-native"
 NOT_TRIED = "not-tried"
 TRIED = "tried"
 NO_GATE = "no-gate"
 IGNORED = "ignored"
+_AMX_TILES = Place(0xD, 0, "EAX"), 1 << 18
+"""XCR0's bit of the AMX tiles, which KVM gives only a process that asked arch_prctl(2) for it (QEMU from 7.2 on does:
+target/i386/kvm/kvm-cpu.c kvm_cpu_xsave_init, target/i386/kvm/kvm.c kvm_request_xsave_components)."""
 _FEATURES_APART_SINCE = (5, 0)
 _SIGABRT = 134
 
@@ -192,6 +196,14 @@ def ended(profile: QemuProfile, request: CpuRequest, end: QemuExit) -> Predictio
     return Prediction(profile, request, ending, "rule", end.text)
 
 
+def _has_amx(put: Iterable[CpuidEntry]) -> bool:
+    place, bit = _AMX_TILES
+    return any(
+        (entry.function, entry.index) == (place.leaf, place.subleaf) and entry.register(place.register) & bit
+        for entry in put
+    )
+
+
 def foretold(
     profile: QemuProfile,
     request: CpuRequest,
@@ -214,7 +226,8 @@ def foretold(
     if facts.no_vm:
         return Prediction(profile, request, "not known", warnings=cpu.warnings, reason=NO_VM)
     if facts.refuses(put):
-        return Prediction(profile, request, "not known", warnings=cpu.warnings, reason=CPUID_REFUSED)
+        reason = AMX_NOT_ASKED_FOR if _has_amx(put) else CPUID_REFUSED
+        return Prediction(profile, request, "not known", warnings=cpu.warnings, reason=reason)
     writes = outcome.writes if outcome.writes is not None else _old_writes(outcome)
     verdicts = verdicts_on(writes, outcome, put, host, facts, ignore_msrs=ignore_msrs)
     return _concluded(profile, request, cpu.warnings, verdicts)

@@ -129,6 +129,10 @@ _OPEN = {
     ),
     predict.WORDS_NOT_KNOWN: N_("the source does not hold enough to work out what this guest gets"),
     predict.NO_VM: N_("KVM refused to make the VM or its vCPU, so no guest starts now; msrtui doctor may say why"),
+    predict.AMX_NOT_ASKED_FOR: N_(
+        "KVM refused this guest's CPUID, which has AMX: that needs a permission of the kernel's, which QEMU asks for "
+        "and the probe does not; with -amx-tile in the -cpu it can be probed"
+    ),
     predict.CPUID_REFUSED: N_("KVM refused this guest's CPUID, which QEMU takes for an error of its own"),
 }
 

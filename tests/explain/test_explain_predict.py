@@ -10,6 +10,7 @@ from vcpus import Entries, Vcpu, as_set, without_arch_capabilities
 
 from msrtui.explain.acceptance import ARCH_ABSENT, ARCH_GATE, MODEL_DIFFERS, NO_RULE
 from msrtui.explain.predict import (
+    AMX_NOT_ASKED_FOR,
     CPUID_REFUSED,
     FULL_STATE,
     IGNORED,
@@ -280,6 +281,13 @@ def test_a_cpuid_that_kvm_refuses_is_no_start_and_no_abort() -> None:
     facts = _facts(Vcpu(AMD, cpuid_errno=22), "host")
     found = _predicted(AMD, "7.2", "host", facts)
     assert (found.outcome, found.reason) == ("not known", CPUID_REFUSED)
+
+
+def test_a_refused_cpuid_with_amx_is_said_to_need_a_permission() -> None:
+    permitted = RecordedHost(replace(RAPIDS.recording, attributes={(0, 0): RecordedMsr(0, 0x602E7)}))
+    facts = _facts(Vcpu(permitted, cpuid_errno=1), "host", "host,-amx-tile")
+    assert _predicted(permitted, "7.2", "host", facts).reason == AMX_NOT_ASKED_FOR
+    assert _predicted(permitted, "7.2", "host,-amx-tile", facts).reason == CPUID_REFUSED
 
 
 def test_a_vm_that_cannot_be_made_leaves_it_open() -> None:

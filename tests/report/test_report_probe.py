@@ -130,8 +130,8 @@ def test_the_plan_says_what_will_be_done_and_what_not() -> None:
 
 def test_every_id_of_a_reason_has_a_sentence_of_its_own() -> None:
     reasons = (
-        predict.FULL_STATE, predict.WORDS_NOT_KNOWN, predict.NO_VM, predict.CPUID_REFUSED, predict.NOT_NATIVE,
-        predict.NOT_TRIED, write_rules.NO_SYSTEM_VALUE, PDCM_GATE, PEBS_NEEDS, MODEL_DIFFERS,
+        predict.FULL_STATE, predict.WORDS_NOT_KNOWN, predict.NO_VM, predict.CPUID_REFUSED, predict.AMX_NOT_ASKED_FOR,
+        predict.NOT_NATIVE, predict.NOT_TRIED, write_rules.NO_SYSTEM_VALUE, PDCM_GATE, PEBS_NEEDS, MODEL_DIFFERS,
         "timer-rate-differs", NO_RULE,
     )  # fmt: skip
     assert len({reason_text(reason) for reason in reasons}) == len(reasons)
