@@ -47,6 +47,9 @@ SKIPS = {
     "tui/test_tui_web.py: the file": "likewise",
     "host/test_host_look.py: missing": "looks at MSRTUI_TESTS_NO_SKIP itself, in the child of a namespace too",
     "kernels/test_kernels_console.py: test_it_shows_the_captures_counts_and_gives_the_line_back": "one of many is run",
+    "kernels/test_kernels_probe.py: test_a_guest_with_amx_is_not_known_and_the_reason_says_how_it_can_be_probed": (
+        "of the hosts that are booted few have AMX"
+    ),
 }
 """Who may skip, by file and function, and why. A condition (skipif) says in its own words what it needs."""
 
