@@ -2,8 +2,9 @@
 
 A command such as ``msrtui get`` is over in less time than the standard library needs to make the classes of its
 values: importing ``dataclasses`` brings inspect, ast and tokenize, and each frozen class is seven pieces of source that
-are compiled. Here it is one, ``__init__``; all else is shared. For the type checker these are the standard library's
-own, and a test holds every class of the program to what the standard library would have made of it.
+are compiled. Here it is one, ``__init__``, and that once a class has had a few values; all else is shared. For the type
+checker these are the standard library's own, and a test holds every class of the program to what the standard library
+would have made of it.
 
 Only what the program uses is here: ``dataclass`` bare or with ``frozen=True``; ``field`` with ``default``,
 ``default_factory``, ``repr`` and ``compare``; inheritance, ``ClassVar``, ``__post_init__``. Imports nothing of ours.
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["dataclass", "field", "replace"]
 
 _MISSING: Any = object()
+_UNCOMPILED = 12
+"""So many values of a class are made before its ``__init__`` is compiled."""
 
 
 class _Field(NamedTuple):
@@ -103,9 +106,29 @@ def _init_of(cls: type, fields: dict[str, _Field], frozen: bool) -> Any:
 
 
 def _first_init_of(cls: type, fields: dict[str, _Field], frozen: bool) -> Any:
-    """``__init__`` until the first value of the class is made: most commands make few of the classes' values."""
+    """``__init__`` for the first few values of the class: in a short command most classes have no more, and to put
+    their fields one by one is cheaper than to compile. What does not fit goes to the compiled one too, which says why.
+    """
+    uncompiled = [_UNCOMPILED]
 
     def __init__(self: Any, *arguments: Any, **named: Any) -> None:  # noqa: N807
+        uncompiled[0] -= 1
+        if uncompiled[0] >= 0 and len(arguments) <= len(fields):
+            values = dict(zip(fields, arguments, strict=False))
+            if named and values.keys().isdisjoint(named):
+                values |= named
+            if len(values) == len(arguments) + len(named):
+                for name, one in fields.items():
+                    if name not in values:
+                        if one.default is not _MISSING:
+                            values[name] = one.default
+                        elif one.default_factory is not _MISSING:
+                            values[name] = one.default_factory()
+                if values.keys() == fields.keys():
+                    self.__dict__.update(values)
+                    if hasattr(self, "__post_init__"):
+                        self.__post_init__()
+                    return
         made = _init_of(cls, fields, frozen)
         cls.__init__ = made  # type: ignore[misc]
         made(self, *arguments, **named)

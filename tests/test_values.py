@@ -155,6 +155,35 @@ def test_a_class_variable_is_no_field_with_or_without_its_type() -> None:
         assert made.kind == 7
 
 
+def test_the_first_values_of_a_class_are_as_those_that_come_when_it_is_compiled() -> None:
+    @dataclass(frozen=True)
+    class Made:
+        number: int
+        name: str = "none"
+        seen: list[int] = field(default_factory=list)
+
+    wrong: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...] = (
+        ((), {}),
+        ((1, "a", [], 2), {}),
+        ((1,), {"number": 2}),
+        ((1,), {"nothing": 2}),
+        ((), {"name": "a"}),
+    )
+    first = Made.__init__
+    before = [Made(1), Made(number=2, name="b"), Made(3, seen=[4]), Made(5, "c", [6])]
+    assert Made.__init__ is first
+    assert before[0].seen is not Made(1).seen
+    said = []
+    for _ in range(2):
+        for arguments, named in wrong:
+            with pytest.raises(TypeError) as refused:
+                Made(*arguments, **named)
+            said.append(str(refused.value))
+    assert Made.__init__ is not first
+    assert said[: len(wrong)] == said[len(wrong) :]
+    assert before == [Made(1), Made(number=2, name="b"), Made(3, seen=[4]), Made(5, "c", [6])]
+
+
 def test_no_name_of_a_field_means_anything_in_the_making() -> None:
     @dataclass(frozen=True)
     class Named:

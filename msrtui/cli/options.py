@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from typing import Any, NoReturn
 
 from msrtui.cli.output import note, say
@@ -25,7 +26,14 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Options may stand between and after the positional arguments: ``get 0x10a --json HOST``."""
-        return self.parse_intermixed_args(args, namespace)
+        said = self.usage
+        asked = sys.argv[1:] if args is None else args
+        if said is None and not any("h" in word for word in asked if word.startswith("-")):
+            self.usage = self.prog  # nobody will see it, and to lay it out is dear: argparse does it for its own errors
+        try:
+            return self.parse_intermixed_args(args, namespace)
+        finally:
+            self.usage = said
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         """What is given as ``--option=--`` is that; Python up to 3.12 makes an empty list of it."""

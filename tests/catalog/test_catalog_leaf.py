@@ -26,7 +26,7 @@ def test_it_imports_nothing_of_the_project_but_itself_and_leaves() -> None:
         "msrtui.resources",  # where data is found
         "msrtui.values",  # how a value is made
         "msrtui.catalog",
-        *(f"msrtui.catalog.{part}" for part in ("arrays", "fields", "names", "tables")),
+        *(f"msrtui.catalog.{part}" for part in ("arrays", "fields", "makers", "names", "tables")),
     }
     assert not {"textual", "rich", "psutil", "importlib.resources", "difflib", "pathlib"} & set(found)
 
