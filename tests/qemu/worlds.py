@@ -210,3 +210,14 @@ def values(cpu: GuestCpu) -> dict[str, int]:
 def rules(lineage: Iterable[Any]) -> list[str]:
     """The rules of a lineage, in order."""
     return [step.rule for step in lineage]
+
+
+XSAVE, AVX = mask(26), mask(28)
+"""Of 1.ECX."""
+KVM_DEFAULTS = mask(0, 1, 3, 4, 5, 6, 24)
+"""kvmclock (two bits), kvm-nopiodelay, kvm-asyncpf, kvm-steal-time, kvm-pv-eoi, kvmclock-stable-bit."""
+
+
+def xcr0(label: str) -> str:
+    """The word of XCR0's lower half."""
+    return "FEAT_XSAVE_XCR0_LO" if between(label, "7.0") else "FEAT_XSAVE_COMP_LO"
