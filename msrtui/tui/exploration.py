@@ -160,13 +160,15 @@ class Exploration:
         request = parse(cpu, qemu)
         profile = profile_for(request, qemu)
         self.chosen = qemu
+        reading = self.reader.current
+        follows = session.at is None or (reading is not None and reading.n == session.at)
         self.reader.switch(profile, request)
         events, state = self.reader.events, self.reader.state
         subject = session.subject
         if subject[0] in ("word", "bit") and subject[1] not in profile.tables.word_by_name:
             subject = first_subject(state, profile, events)
         at = event_of(subject, events, state.count)
-        if session.at is None or subject[0] == "event":
+        if follows or subject[0] == "event":
             at = None if self.reader.current is None else self.reader.current.n
             subject = subject if subject[0] != "event" or at is None else ("event", at)
         self.change(
