@@ -18,6 +18,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -99,6 +100,8 @@ def run_cpu(path: str, cpu: str) -> str:
 
 def _ask_process(path: str, options: Sequence[str], questions: Callable[[QMPClient], Awaitable[_T]]) -> _T:
     _need_qmp()
+    # a signal may end this between any two steps; what Python says of coroutines then left is for who wrote them
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     ours, theirs = socket.socketpair()
     qemu: _Process | None = None
     try:
